@@ -1,0 +1,1 @@
+"""Errors, statistics, TOML reading, shipped files: no word of the trade."""

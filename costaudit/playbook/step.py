@@ -1,0 +1,110 @@
+"""The shape of a playbook step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from costaudit.measure.metrics import Metrics
+from costaudit.whatif.outcome import Outcome
+from costaudit.whatif.scenario import Scenario
+
+
+class Effort(StrEnum):
+    """What it takes to make the change."""
+
+    FLAG = "flag"
+    DAYS = "days"
+    WEEKS = "weeks"
+    CONTRACT = "contract"
+
+
+class Risk(StrEnum):
+    """What the change may cost beside money."""
+
+    NONE = "none"
+    LATENCY = "latency"
+    QUALITY = "quality"
+    COMMITMENT = "commitment"
+
+
+class Confidence(StrEnum):
+    """The kind of evidence, strongest first; it sets the width of the interval."""
+
+    MEASURED = "measured"  # A/B on this target
+    SIMULATED = "simulated"  # from this target's own fit
+    MODELLED = "modelled"  # from specifications
+    LITERATURE = "literature"
+
+
+class Edge(StrEnum):
+    """Which end of an uncertain change is meant."""
+
+    LOW = "low"  # the least the change may bring
+    HIGH = "high"  # the most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One observation that speaks for a step; `where` names the rows it came from."""
+
+    what: str
+    value: float
+    unit: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applies:
+    """The step can help here."""
+
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoesNotApply:
+    """The step cannot help here, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CannotTell:
+    """Something was not measured that would decide it."""
+
+    because: str
+
+
+Applicability = Applies | DoesNotApply | CannotTell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What a step may look at: metrics, the present scenario and what it comes to."""
+
+    metrics: Metrics
+    scenario: Scenario
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One playbook entry; its module's docstring is its page.
+
+    `change` is a pure function and idempotent; changes of different steps commute. A `last`
+    step is never ordered before others (a commitment made before an efficiency gain is stranded).
+    """
+
+    id: str
+    title: str
+    category: str
+    effort: Effort
+    risk: Risk
+    confidence: Confidence
+    assess: Callable[[Situation], Applicability]
+    change: Callable[[Scenario, Edge], Scenario]
+    snippets: Mapping[str, str]
+    excludes: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    last: bool = False

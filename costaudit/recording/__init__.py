@@ -1,0 +1,1 @@
+"""One SQLite file per run: everything that was observed, raw, append-only."""

@@ -1,0 +1,118 @@
+"""The rows of a recording, as they pass between the machine and the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """What a step was doing."""
+
+    PREFILL = "prefill"
+    DECODE = "decode"
+
+
+class State(StrEnum):
+    """What became of an instrument."""
+
+    OK = "ok"
+    ABSENT = "absent"  # not on this machine
+    REFUSED = "refused"  # there, but we may not use it
+    LOST = "lost"  # worked, then stopped in mid-run
+    OFF = "off"  # not asked for
+
+
+class Role(StrEnum):
+    """What a sample is for."""
+
+    FIT = "fit"  # fitted
+    HELD_OUT = "held-out"  # judges the fit
+    REPLAY = "replay"  # a span of the real workload
+    LADDER = "ladder"  # one prompt alone, then several together
+    ATTACHED = "attached"  # seen in the user's own program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One timed span of equal steps.
+
+    `seconds` is device time per step by `clock`; `wall_s` is elapsed time per step. `t_s` is
+    seconds since the recording began. Loads are per step; see `target.load.StepLoad`.
+    For a replay span `seconds` holds the whole span and `steps` the steps in it.
+    """
+
+    task: str
+    role: Role
+    phase: Phase
+    round: int
+    t_s: float
+    seconds: float
+    wall_s: float
+    clock: str
+    steps: int
+    prefill_tokens: float = 0
+    prefill_pairs: float = 0
+    prefill_seqs: float = 0
+    decode_seqs: float = 0
+    decode_context_tokens: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRow:
+    """One request of the replayed workload. Times in device seconds from its batch's start."""
+
+    task: str
+    batch: int
+    prompt_tokens: int
+    output_tokens: int
+    prefix_id: int | None
+    prefix_tokens: int
+    ttft_s: float | None
+    e2e_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """One reading of a meter at `t_s`."""
+
+    t_s: float
+    meter: str
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A value about a subject ("device", "model", "kv", "workload", …) with unit and origin.
+
+    `value` is anything JSON holds; None is unknown and then `why` says why.
+    """
+
+    subject: str
+    name: str
+    value: object
+    unit: str = ""
+    origin: str = "observed"
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """A meter's state, the tier it reached (hardware readings come in tiers) and the reason."""
+
+    meter: str
+    state: State
+    tier: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One planned piece of recording; a resumed run skips those that are done."""
+
+    id: str
+    kind: str
+    spec: dict[str, object]
+    done: bool = False

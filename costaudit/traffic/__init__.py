@@ -1,0 +1,1 @@
+"""The workload to price: requests with lengths, shared prefixes and arrivals."""

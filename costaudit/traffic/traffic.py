@@ -1,0 +1,43 @@
+"""Requests as the what-if engine sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request; lengths in tokens, arrival in seconds from the start of the window.
+
+    The first `prefix_tokens` of the prompt are the same in all requests with this `prefix_id`.
+    """
+
+    prompt_tokens: int
+    output_tokens: int
+    arrival_s: float = 0.0
+    prefix_id: int | None = None
+    prefix_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """A sequence of requests, sorted by arrival.
+
+    With `concurrency` the load is closed: a request arrives when an earlier one has finished,
+    arrivals are ignored and there is no idle for lack of demand. Without, arrivals rule.
+    """
+
+    source: str
+    requests: tuple[Request, ...]
+    concurrency: int | None = None
+    window_s: float | None = None  # declared length of the window; open loop only
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All prompt tokens."""
+        return sum(r.prompt_tokens for r in self.requests)
+
+    @property
+    def output_tokens(self) -> int:
+        """All output tokens."""
+        return sum(r.output_tokens for r in self.requests)

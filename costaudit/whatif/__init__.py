@@ -1,0 +1,1 @@
+"""Scenario, step-time model and scheduler simulation: what would happen if."""

@@ -1,0 +1,64 @@
+"""A frozen description of one serving situation: everything that decides its bill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from costaudit.target.shape import ModelShape
+from costaudit.traffic.traffic import Traffic
+from costaudit.whatif.steptime import StepTime
+
+
+class Batching(StrEnum):
+    """How requests share a step."""
+
+    STATIC = "static"  # a batch is formed, padded, and runs until its longest member ends
+    CONTINUOUS = "continuous"  # requests join and leave between steps
+
+
+class KvLayout(StrEnum):
+    """How KV memory is given out."""
+
+    DYNAMIC = "dynamic"  # grows with the batch's longest sequence, padded to it
+    STATIC = "static"  # the maximum length is reserved for each sequence
+    PAGED = "paged"  # blocks on demand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knobs:
+    """Settings of the engine. `kv_budget_tokens` is what the KV memory holds, in tokens."""
+
+    batching: Batching
+    max_num_seqs: int
+    kv_layout: KvLayout
+    kv_budget_tokens: int
+    kv_block_tokens: int = 16
+    max_num_batched_tokens: int | None = None
+    prefix_caching: bool = False
+    max_model_len: int = 0  # reserved per sequence by a static cache; 0: the model's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What a device-hour costs. None is unknown, never free.
+
+    `reserved_usd_per_device_h` is paid for every hour of the term, used or not.
+    """
+
+    usd_per_device_h: float | None
+    reserved_usd_per_device_h: float | None = None
+    reserved_term: str = ""
+    reserved: bool = False  # is this scenario billed at the reserved rate?
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Hardware and model (inside the step time), engine knobs, traffic and prices."""
+
+    shape: ModelShape
+    step_time: StepTime
+    knobs: Knobs
+    traffic: Traffic
+    prices: Prices
+    devices: int = 1
