@@ -1,0 +1,1 @@
+"""The ways to drive one kind of target."""

@@ -1,0 +1,1 @@
+"""The instruments: each opens, reads and closes one source, and says when it cannot."""
