@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -27,7 +29,7 @@ from costaudit.recording.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
 SCHEMA = 1
@@ -45,10 +47,11 @@ _TABLES: dict[type, str] = {
 class Recording:
     """An open recording; use `create`, `resume` or `read`, and close it (context manager)."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, clock_s: float = 0.0) -> None:
         self.path = path
         self._db = connection
-        self._started = time.monotonic()
+        self._started = time.monotonic() - clock_s
+        self._lock = threading.RLock()  # meters write from threads of their own
 
     # -- opening ----------------------------------------------------------------
 
@@ -67,8 +70,7 @@ class Recording:
         try:
             db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
+            _journal(db)
             db.executescript(f"BEGIN;{schema}PRAGMA user_version={SCHEMA};COMMIT;")
         except sqlite3.Error as err:
             raise UsageError(
@@ -84,15 +86,16 @@ class Recording:
         Raises:
             UsageError: it is missing, no recording, of another schema, or cannot be written.
         """
-        recording = cls._existing(path, mode="rw")
+        db = cls._open(path, mode="rw")
         try:
-            recording._db.execute("BEGIN IMMEDIATE")
-            recording._db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("ROLLBACK")
+            _journal(db)
+            row = db.execute("SELECT value FROM meta WHERE key = 'clock_s'").fetchone()
         except sqlite3.Error as err:
+            db.close()
             raise UsageError(f"cannot go on with {path}: {err}") from err
-        began = recording.meta().get("clock_s", 0.0)
-        recording._started = time.monotonic() - float(began if isinstance(began, (int, float)) else 0)
-        return recording
+        return cls(path, db, clock_s=float(json.loads(row[0])) if row else 0.0)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -101,10 +104,10 @@ class Recording:
         Raises:
             UsageError: it is missing, no recording, or of a newer schema.
         """
-        return cls._existing(path, mode="ro")
+        return cls(path, cls._open(path, mode="ro"))
 
-    @classmethod
-    def _existing(cls, path: Path, *, mode: str) -> Self:
+    @staticmethod
+    def _open(path: Path, *, mode: str) -> sqlite3.Connection:
         if not path.is_file():
             raise UsageError(f"there is no recording at {path}")
         try:
@@ -123,10 +126,12 @@ class Recording:
                 f"{path} has recording schema {version}, this costaudit reads {SCHEMA}",
                 hint="use the costaudit that wrote it, or a newer one",
             )
-        return cls(path, db)
+        return db
 
     def close(self) -> None:
-        """Fold the journal into the file and close it."""
+        """Fold the journal into the file and close it; one file is left, for ever readable."""
+        with suppress(sqlite3.Error):  # read only, or somebody reads: the journal stays beside it
+            self._db.execute("PRAGMA journal_mode=DELETE")
         self._db.close()
 
     def __enter__(self) -> Self:
@@ -151,34 +156,56 @@ class Recording:
         rows = [(k, json.dumps(v)) for k, v in values.items()]
         self._write_many("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
-    def plan(self, tasks: Iterable[Task]) -> None:
-        """Write down what is to be recorded; tasks already known stay as they are."""
-        rows = [(t.id, n, t.kind, json.dumps(t.spec)) for n, t in enumerate(tasks)]
-        self._write_many("INSERT OR IGNORE INTO task (id, seq, kind, spec) VALUES (?,?,?,?)", rows)
+    def plan(self, tasks: Iterable[Task], *facts: Fact, done: str | None = None) -> None:
+        """Write down what is to be recorded, behind what is planned already, in one transaction.
+
+        Tasks already known stay as they are. `facts` and `done` (a task that is finished by this)
+        go into the same transaction.
+        """
+        rows = [(t.id, t.kind, json.dumps(t.spec)) for t in tasks]
+        sql = (
+            "INSERT OR IGNORE INTO task (id, seq, kind, spec) "
+            "VALUES (?1, (SELECT coalesce(max(seq), -1) + 1 FROM task), ?2, ?3)"
+        )
+        with self._transaction():
+            self._db.executemany(sql, rows)
+            self._append(facts)
+            self._mark_done(done)
 
     def finish(self, task_id: str) -> None:
         """Mark a task as done, and keep the clock for a resumed run."""
-        self._write_many("UPDATE task SET done = 1 WHERE id = ?", [(task_id,)])
-        self.set_meta(clock_s=self.clock_s())
+        with self._transaction():
+            self._mark_done(task_id)
 
-    def add(self, *rows: Sample | RequestRow | Gauge | Fact | Instrument) -> None:
-        """Append rows, in one transaction."""
+    def add(
+        self, *rows: Sample | RequestRow | Gauge | Fact | Instrument, done: str | None = None
+    ) -> None:
+        """Append rows, in one transaction; with `done` the task that they finish is marked in it.
+
+        A killed run can so never hold a task's rows without its mark, or the mark without them.
+        """
+        with self._transaction():
+            self._append(rows)
+            self._mark_done(done)
+
+    def _append(self, rows: Iterable[Sample | RequestRow | Gauge | Fact | Instrument]) -> None:
         by_type: dict[type, list[Any]] = {}
         for row in rows:
             by_type.setdefault(type(row), []).append(row)
-        self._db.execute("BEGIN")
-        try:
-            for kind, group in by_type.items():
-                names = [f.name for f in fields(kind)]
-                marks = ", ".join("?" * len(names))
-                self._db.executemany(
-                    f"INSERT INTO {_TABLES[kind]} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - our own names
-                    [_to_columns(row) for row in group],
-                )
-            self._db.execute("COMMIT")
-        except sqlite3.Error as err:
-            self._db.execute("ROLLBACK")
-            raise TargetError(f"cannot write to {self.path}: {err}") from err
+        for kind, group in by_type.items():
+            names = [f.name for f in fields(kind)]
+            marks = ", ".join("?" * len(names))
+            self._db.executemany(
+                f"INSERT INTO {_TABLES[kind]} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - our own names
+                [_to_columns(row) for row in group],
+            )
+
+    def _mark_done(self, task_id: str | None) -> None:
+        if task_id is None:
+            return
+        self._db.execute("UPDATE task SET done = 1 WHERE id = ?", (task_id,))
+        clock = json.dumps(self.clock_s())
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('clock_s', ?)", (clock,))
 
     def add_trouble(self, place: str, message: str) -> None:
         """Note something that went wrong without ending the run."""
@@ -187,14 +214,24 @@ class Recording:
             [(self.clock_s(), place, message[:2000])],
         )
 
-    def _write_many(self, sql: str, rows: list[tuple[object, ...]]) -> None:
-        self._db.execute("BEGIN")
-        try:
+    def _write_many(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        with self._transaction():
             self._db.executemany(sql, rows)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as err:
-            self._db.execute("ROLLBACK")
-            raise TargetError(f"cannot write to {self.path}: {err}") from err
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One transaction, taken back on any exception; threads wait for each other."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except BaseException as err:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(err, sqlite3.Error):
+                    raise TargetError(f"cannot write to {self.path}: {err}") from err
+                raise
 
     # -- reading ----------------------------------------------------------------
 
@@ -245,6 +282,12 @@ class Recording:
         names = [f.name for f in fields(kind)]
         rows = self._db.execute(f"SELECT {', '.join(names)} FROM {_TABLES[kind]} ORDER BY id")  # noqa: S608 - our own names
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _journal(db: sqlite3.Connection) -> None:
+    """Write-ahead, so that a killed process loses no more than its last transaction."""
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
 
 
 def _to_columns(row: Sample | RequestRow | Gauge | Fact | Instrument) -> tuple[object, ...]:

@@ -1,32 +1,43 @@
-"""Seconds of one engine iteration: the form, its prior and its fit."""
+"""Seconds of one engine iteration: the fitted model and what can be asked of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from costaudit.target.load import StepLoad
-from costaudit.target.shape import ModelShape
+from costaudit.ground.errors import InconclusiveError
+from costaudit.ground.stats import percentile
+from costaudit.whatif.form import COLUMN_TERM, TERMS, Hosted, Peaks, columns
+from costaudit.whatif.roofline import light_s, margins_s, roofline
+from costaudit.whatif.solve import Belief, solve
 
-TERMS = (
-    "overhead",  # c0: launch, scheduling, host gaps, per step
-    "sequences",  # cB: host work per row
-    "weights",
-    "kv",
-    "decode_compute",
-    "prefill_compute",
-    "link",
-)
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
+    from costaudit.target.load import StepLoad
+    from costaudit.target.shape import ModelShape
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peaks:
-    """What the hardware of one replica can do at best (all its devices together)."""
+__all__ = ("TERMS", "Peaks", "StepPoint", "StepTime", "fit")
 
-    flops_per_s: float  # dense, at the dtype the weights are multiplied in
-    bandwidth_bytes_per_s: float
-    link_bytes_per_s: float | None = None
-    devices: int = 1  # tensor-parallel degree
+PRIOR_STRENGTH = 0.02
+# Centres: usual efficiencies of GPU kernels against datasheet peaks (90 % of bandwidth for
+# weights, 88 % for the cache, 60 to 65 % of FLOPs), a 2 ms step without work, 25 µs per sequence.
+# Widths as wide as the centres: the prior decides only what the probes leave open.
+PRIOR: Mapping[str, Belief] = {
+    "overhead": Belief(centre=2e-3, width=2e-3),
+    "sequences": Belief(centre=25e-6, width=25e-6),
+    "weights": Belief(centre=1.11, width=1.0),
+    "weights_gemm": Belief(centre=0.0, width=1.0),
+    "kv": Belief(centre=1.14, width=1.0),
+    "decode_compute": Belief(centre=1.67, width=1.0),
+    "prefill_compute": Belief(centre=1.54, width=1.0),
+    "prefill_attention": Belief(centre=0.0, width=1.0),
+    "link": Belief(centre=2.0, width=2.0),
+    "link_latency": Belief(centre=10e-6, width=10e-6),
+}
+MIN_POINTS = 2
+OVERHEAD_TERMS = ("overhead", "sequences")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +52,12 @@ class StepPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTime:
-    """A fitted step-time model. CONTRACT STUB: bodies to be written."""
+    """A fitted step-time model.
+
+    `coefficients` is keyed by the columns of `form.COLUMNS` (an absent one is zero); a term is
+    the sum of its columns' coefficient times value. Time is linear in the context between the
+    points where a sliding window fills, which makes `run_s` exact.
+    """
 
     shape: ModelShape
     peaks: Peaks
@@ -57,20 +73,45 @@ class StepTime:
     notes: tuple[str, ...] = field(default=())
 
     def terms_s(self, load: StepLoad) -> Mapping[str, float]:
-        """Seconds of one step by TERMS."""
-        raise NotImplementedError
+        """Seconds of one step by TERMS.
+
+        With `ideal_kernels` the roofline stands in "prefill_compute", "weights" and "kv"; the
+        link and what compute costs beside the binding resource are then zero.
+        """
+        fitted = self._fitted_s(load)
+        if not self.ideal_kernels:
+            return fitted
+        light = light_s(roofline(load, self._hosted), _kernels_s(fitted))
+        return {
+            "overhead": fitted["overhead"],
+            "sequences": fitted["sequences"],
+            "weights": light["decode_weights"],
+            "kv": light["decode_kv"],
+            "decode_compute": 0.0,
+            "prefill_compute": light["prefill"],
+            "link": 0.0,
+        }
 
     def seconds(self, load: StepLoad) -> float:
         """Seconds of one step: the sum of `terms_s`."""
-        raise NotImplementedError
+        return math.fsum(self.terms_s(load).values())
 
     def run_s(self, load: StepLoad, steps: int) -> Mapping[str, float]:
         """Seconds by term of `steps` decode steps in a row.
 
         The context grows by `decode_seqs` tokens from step to step; closed form, cost independent
-        of `steps`.
+        of `steps`: between two kinks every term is linear in the step, so a stretch costs its
+        length times the mean of its ends.
         """
-        raise NotImplementedError
+        total = dict.fromkeys(TERMS, 0.0)
+        first = 0
+        for end in self._kinks(load, steps):
+            at_first = self.terms_s(_after(load, first))
+            at_last = self.terms_s(_after(load, end - 1))
+            for term in TERMS:
+                total[term] += (end - first) * (at_first[term] + at_last[term]) / 2
+            first = end
+        return total
 
     def ideal_s(self, load: StepLoad) -> Mapping[str, float]:
         """Speed of light of one step: {"prefill", "decode_weights", "decode_kv"} seconds.
@@ -79,13 +120,19 @@ class StepTime:
         max(FLOPs, weights+KV bytes), split into weights (linear part) and KV (attention part).
         Never above the fitted seconds without overhead.
         """
-        raise NotImplementedError
+        return light_s(roofline(load, self._hosted), _kernels_s(self._fitted_s(load)))
 
     def without(
         self, *, kernel_inefficiency: bool = False, step_overhead: bool = False
     ) -> StepTime:
         """The same machine with ideal kernels and/or with no overhead ("overhead", "sequences")."""
-        raise NotImplementedError
+        dropped = dict.fromkeys(OVERHEAD_TERMS if step_overhead else (), 0.0)
+        return replace(
+            self,
+            coefficients={**self.coefficients, **dropped},
+            draws=tuple({**draw, **dropped} for draw in self.draws),
+            ideal_kernels=self.ideal_kernels or kernel_inefficiency,
+        )
 
     def with_precision(
         self,
@@ -97,11 +144,86 @@ class StepTime:
         kv_cost_factor: float = 1.0,
     ) -> StepTime:
         """Other bytes per weight or KV element; factors scale seconds per byte (dequantization)."""
-        raise NotImplementedError
+        factors = {
+            "weights": weights_cost_factor,
+            "weights_gemm": weights_cost_factor,
+            "kv": kv_cost_factor,
+        }
+        peaks = replace(self.peaks, flops_per_s=self.peaks.flops_per_s * flops_factor)
+        return replace(
+            self,
+            peaks=peaks,
+            param_bytes=self.param_bytes if param_bytes is None else param_bytes,
+            kv_element_bytes=(
+                self.kv_element_bytes if kv_element_bytes is None else kv_element_bytes
+            ),
+            coefficients=_scaled(self.coefficients, factors),
+            draws=tuple(_scaled(draw, factors) for draw in self.draws),
+        )
 
     def drawn(self) -> tuple[StepTime, ...]:
         """One model per posterior draw, for intervals."""
-        raise NotImplementedError
+        return tuple(replace(self, coefficients=draw, draws=()) for draw in self.draws)
+
+    def columns(self, load: StepLoad) -> dict[str, float]:
+        """Value of each column of the form for one step, before any coefficient."""
+        return columns(load, self._hosted)
+
+    @property
+    def _hosted(self) -> Hosted:
+        return Hosted(
+            shape=self.shape,
+            peaks=self.peaks,
+            param_bytes=self.param_bytes,
+            kv_element_bytes=self.kv_element_bytes,
+        )
+
+    def _fitted_s(self, load: StepLoad) -> dict[str, float]:
+        terms = dict.fromkeys(TERMS, 0.0)
+        for column, value in self.columns(load).items():
+            terms[COLUMN_TERM[column]] += self.coefficients.get(column, 0.0) * value
+        return terms
+
+    def _kinks(self, load: StepLoad, steps: int) -> list[int]:
+        """Ends (exclusive) of the stretches in which every term is linear in the step."""
+        ends = {steps}
+        if load.decode_seqs and self.shape.windows:
+            context = load.decode_context_tokens / load.decode_seqs + 1  # each sees itself
+            fills = {math.ceil(w - context) for w in self.shape.windows if w is not None}
+            ends |= {at for at in fills if 0 < at < steps}
+        if self.ideal_kernels:
+            ends |= self._crossings(load, sorted(ends))
+        return sorted(ends)
+
+    def _crossings(self, load: StepLoad, ends: Sequence[int]) -> set[int]:
+        """Steps around which the roofline changes its binding term or meets the fitted time."""
+        kinks: set[int] = set()
+        first = 0
+        for end in ends:
+            at_first, at_last = (self._margins_s(_after(load, i)) for i in (first, end - 1))
+            for left, right in zip(at_first, at_last, strict=True):
+                if left * right <= 0.0 and left != right:
+                    near = first + math.floor((end - 1 - first) * left / (left - right))
+                    kinks |= {at for at in (near, near + 1, near + 2) if first < at < end}
+            first = end
+        return kinks
+
+    def _margins_s(self, load: StepLoad) -> tuple[float, ...]:
+        return margins_s(roofline(load, self._hosted), _kernels_s(self._fitted_s(load)))
+
+
+def _kernels_s(fitted: Mapping[str, float]) -> float:
+    """Fitted seconds without overhead."""
+    return math.fsum(s for term, s in fitted.items() if term not in OVERHEAD_TERMS)
+
+
+def _after(load: StepLoad, steps: int) -> StepLoad:
+    grown = load.decode_context_tokens + load.decode_seqs * steps
+    return replace(load, decode_context_tokens=grown)
+
+
+def _scaled(coefficients: Mapping[str, float], factors: Mapping[str, float]) -> Mapping[str, float]:
+    return {name: value * factors.get(name, 1.0) for name, value in coefficients.items()}
 
 
 def fit(
@@ -114,7 +236,54 @@ def fit(
 ) -> StepTime:
     """Fit to the points that are not held out; judge on those that are.
 
+    A column that is zero in every probe keeps the prior's centre; a note says so.
+
     Raises:
         InconclusiveError: fewer than two usable points.
     """
-    raise NotImplementedError
+    usable = [point for point in points if math.isfinite(point.seconds) and point.seconds > 0]
+    probes = [point for point in usable if not point.held_out]
+    if len(probes) < MIN_POINTS:
+        raise InconclusiveError(
+            f"a step-time model needs {MIN_POINTS} measured steps, there are {len(probes)}",
+            hint="run the probes to their end, or add probes of other lengths",
+        )
+    blank = StepTime(
+        shape=shape,
+        peaks=peaks,
+        param_bytes=param_bytes,
+        kv_element_bytes=kv_element_bytes,
+        coefficients={},
+    )
+    solution = solve(
+        [blank.columns(point.load) for point in probes],
+        [point.seconds for point in probes],
+        PRIOR,
+        strength=PRIOR_STRENGTH,
+    )
+    fitted = replace(
+        blank,
+        coefficients=solution.coefficients,
+        draws=solution.draws,
+        fitted_points=len(probes),
+        held_out_points=len(usable) - len(probes),
+        notes=_open_questions(blank, probes),
+    )
+    errors = [abs(fitted.seconds(p.load) / p.seconds - 1) for p in usable if p.held_out]
+    if not errors:
+        return fitted
+    return replace(
+        fitted,
+        error_p50_share=percentile(errors, 0.5),
+        error_p90_share=percentile(errors, 0.9),
+    )
+
+
+def _open_questions(blank: StepTime, probes: Sequence[StepPoint]) -> tuple[str, ...]:
+    """What no probe exercised, so that the prior alone speaks for it."""
+    values = [blank.columns(point.load) for point in probes]
+    return tuple(
+        f"no probe exercised {name}: its coefficient is a usual one, not a measured one"
+        for name in ("kv", "decode_compute", "prefill_compute")
+        if not any(value[name] for value in values)
+    )

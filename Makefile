@@ -1,0 +1,54 @@
+# `make audit` is the first look, `make check` the fast part of the tests, `make test` all of them.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help audit test check check-static bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+audit: $(VENV)/.local  ## install, then audit the demo model: demo.costaudit and demo.html
+	rm -f demo.costaudit demo.costaudit-wal demo.costaudit-shm demo.html
+	$(BIN)/costaudit profile demo -o demo.costaudit --html demo.html
+
+test: $(VENV)/.dev check-static  ## install what the tests need, then run the whole suite
+	@.ci/system-parts.sh
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev check-static  ## lint, types, floors and the fast tests: within a minute
+	$(BIN)/python -m pytest -m "not slow and not browser and not gpu"
+
+check-static: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says what they show
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove what the other targets left, .venv included
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f demo.costaudit demo.costaudit-wal demo.costaudit-shm demo.html
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "costaudit needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
+	  echo "no virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+# A stamp is older than a changed pyproject.toml or constraints.txt, and pip runs again.
+$(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing costaudit, torch and transformers into $(VENV): once, a few minutes"
+	@$(PIP) install -c constraints.txt -e '.[local]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing costaudit and what its tests need into $(VENV): once, a few minutes"
+	@$(PIP) install -c constraints.txt -e '.[local,dev]'
+	@touch $@ $(VENV)/.local

@@ -1,0 +1,1 @@
+"""Joins everything below into the Audit document, the one thing that renderers read."""

@@ -1,0 +1,1 @@
+"""The CI budget gate: passed, broken, or inconclusive."""

@@ -1,0 +1,65 @@
+"""Timed steps of a recording, reduced: the minimum over interleaved rounds, with its spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from costaudit.ground.stats import median
+from costaudit.recording.rows import Phase, Role, Sample
+from costaudit.target.load import StepLoad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ATTACHED_HELD_OUT_EVERY = 4  # of the distinct loads seen in a user's program, one in four judges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedLoad:
+    """One load and the device seconds that a step of it took.
+
+    Noise only ever adds time, so the minimum over the rounds is the estimate; `spread_share` is
+    how far the median round lies above it.
+    """
+
+    task: str
+    phase: Phase
+    load: StepLoad
+    seconds: float
+    spread_share: float
+    rounds: int
+    held_out: bool
+
+
+def load_of(sample: Sample) -> StepLoad:
+    """The load of a sample."""
+    return StepLoad(
+        prefill_tokens=sample.prefill_tokens,
+        prefill_pairs=sample.prefill_pairs,
+        prefill_seqs=sample.prefill_seqs,
+        decode_seqs=sample.decode_seqs,
+        decode_context_tokens=sample.decode_context_tokens,
+    )
+
+
+def reduce_rounds(samples: Iterable[Sample]) -> tuple[TimedLoad, ...]:
+    """One row per task, phase and load, in the order first seen."""
+    groups: dict[tuple[str, Phase, StepLoad], list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault((sample.task, sample.phase, load_of(sample)), []).append(sample)
+    return tuple(_reduce(group) for group in groups.values())
+
+
+def _reduce(group: list[Sample]) -> TimedLoad:
+    times = [s.seconds for s in group]
+    best = min(times)
+    return TimedLoad(
+        task=group[0].task,
+        phase=group[0].phase,
+        load=load_of(group[0]),
+        seconds=best,
+        spread_share=median(times) / best - 1 if best > 0 else 0.0,
+        rounds=len(group),
+        held_out=group[0].role is Role.HELD_OUT,
+    )

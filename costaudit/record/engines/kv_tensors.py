@@ -1,0 +1,104 @@
+"""KV caches as transformers holds them: filled with random states, set back, weighed."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+CHUNK_TOKENS = 512  # of a real prefill, where states cannot be written directly
+
+
+def keeps_last_logits(model: Any) -> dict[str, int]:
+    """Arguments that make a forward pass compute the logits of the last position only."""
+    return {"logits_to_keep": 1} if "logits_to_keep" in _parameters(model) else {}
+
+
+def _parameters(model: Any) -> frozenset[str]:
+    return frozenset(inspect.signature(model.forward).parameters)
+
+
+def random_ids(model: Any, seqs: int, tokens: int) -> Any:
+    """Random token ids of shape [seqs, tokens] on the model's device."""
+    import torch
+
+    high = model.get_input_embeddings().num_embeddings
+    return torch.randint(0, high, (seqs, tokens), device=model.device)
+
+
+def empty_cache(model: Any) -> Any:
+    """A cache as `generate` would make it."""
+    from transformers import DynamicCache
+
+    return DynamicCache(config=model.config)
+
+
+def filled_cache(model: Any, *, seqs: int, tokens: int) -> Any:
+    """A cache that holds `tokens` random states for each of `seqs` sequences.
+
+    Plain layers are filled through their own `update`, which costs no computation; other
+    kinds (indexed, linear attention) get a real prefill in chunks.
+    """
+    if tokens == 0:
+        return empty_cache(model)
+    sample = model(random_ids(model, 1, 1), past_key_values=empty_cache(model), use_cache=True)
+    if not all(_writable(layer) for layer in sample.past_key_values.layers):
+        return _prefilled(model, seqs, tokens)
+    cache = empty_cache(model)
+    for index, layer in enumerate(sample.past_key_values.layers):
+        if layer.is_initialized:  # a layer that shares another's states holds none
+            cache.update(_states(layer.keys, seqs, tokens), _states(layer.values, seqs, tokens), index)
+    return cache
+
+
+def _writable(layer: Any) -> bool:
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    return type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)
+
+
+def _states(like: Any, seqs: int, tokens: int) -> Any:
+    """Random states: one sequence is drawn, all rows get their own copy of it in the cache."""
+    row = like.new_empty(1, like.shape[1], tokens, like.shape[3]).normal_()
+    return row.expand(seqs, -1, -1, -1)
+
+
+def _prefilled(model: Any, seqs: int, tokens: int) -> Any:
+    cache = empty_cache(model)
+    for start in range(0, tokens, CHUNK_TOKENS):
+        ids = random_ids(model, seqs, min(CHUNK_TOKENS, tokens - start))
+        model(ids, past_key_values=cache, use_cache=True, **keeps_last_logits(model))
+    return cache
+
+
+def restorer(cache: Any) -> Callable[[], None]:
+    """A function that sets the cache back to what it holds now.
+
+    Plain layers replace their tensors and never write into them, so the old references are
+    enough; anything else is copied.
+    """
+    plain = all(_writable(layer) for layer in cache.layers)
+    saved = [dict(vars(layer)) for layer in cache.layers]
+    if not plain:
+        saved = copy.deepcopy(saved)
+
+    def restore() -> None:
+        for layer, state in zip(cache.layers, saved, strict=True):
+            vars(layer).clear()
+            vars(layer).update(state if plain else copy.deepcopy(state))
+
+    return restore
+
+
+def held_bytes(cache: Any) -> int:
+    """Bytes of all state tensors in a cache (their elements, not the storage behind a view)."""
+    import torch
+
+    tensors = [
+        value
+        for layer in cache.layers
+        for value in vars(layer).values()
+        if isinstance(value, torch.Tensor) and value.ndim > 2  # noqa: PLR2004 states, not lengths
+    ]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

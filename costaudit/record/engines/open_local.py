@@ -1,0 +1,109 @@
+"""Opens a model in this process, or says in one sentence why it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from costaudit.ground.errors import UsageError
+from costaudit.record.engines.checkpoint import check_checkpoint, read_config
+from costaudit.record.engines.describe import describe_model
+from costaudit.record.engines.device import choose_device, choose_dtype
+from costaudit.record.engines.loading import (
+    dummy_model,
+    load_config,
+    refuse_other_models,
+    trained_model,
+)
+from costaudit.record.engines.memory import check_fits
+from costaudit.record.engines.model_source import find_source
+from costaudit.record.engines.transformers_local import TransformersEngine
+from costaudit.target.from_config import shape_from_config
+from costaudit.target.target import Origin, Value
+from costaudit.target.work import total_params
+
+if TYPE_CHECKING:
+    from costaudit.record.engines.transformers_local import Ranges
+
+# Room beside the weights for activations, the allocator and a small cache.
+_HEADROOM = 1.1
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def open_local(
+    target: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    dummy_weights: bool = False,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    ranges: Ranges | None = None,
+) -> TransformersEngine:
+    """Load "demo", a model directory or a hub id and make it ready to be driven.
+
+    `ranges` is told of every step (NVTX). Memory is checked before anything is loaded.
+
+    Raises:
+        UsageError: torch is not installed, or a flag or the target's name is wrong.
+        TargetError: the target is no causal language model, is damaged, or does not fit.
+    """
+    require_torch()
+    place = choose_device(device)
+    source = find_source(
+        target, dummy_weights=dummy_weights, trust_remote_code=trust_remote_code, revision=revision
+    )
+    raw = read_config(source.folder)
+    chosen, why = choose_dtype(dtype, place, _stored_dtype(raw))
+    refuse_other_models(raw, source.name, trust_remote_code=trust_remote_code)
+    shape = shape_from_config(raw, name=source.name)
+    if source.weights != "dummy":
+        check_checkpoint(source.folder)
+    need = total_params(shape) * _BYTES[chosen] * _HEADROOM
+    check_fits(need, place, f"the weights of {source.name} in {chosen}")
+    config = load_config(source, trust_remote_code=trust_remote_code)
+    build = dummy_model if source.weights == "dummy" else trained_model
+    model = build(source, config, chosen, place, trust_remote_code=trust_remote_code)
+    return wrap_model(model, name=source.name, weights=source.weights, dtype_why=why, ranges=ranges)
+
+
+def wrap_model(
+    model: Any,
+    *,
+    name: str = "",
+    weights: str = "trained",
+    dtype_why: str = "",
+    ranges: Ranges | None = None,
+) -> TransformersEngine:
+    """Drive a model object that is already in memory.
+
+    Raises:
+        TargetError: its configuration is not that of an attention model.
+    """
+    target = describe_model(model, name=name, weights=weights, dtype_why=dtype_why)
+    if model.device.type == "cpu":
+        why = "one thread, so that its CPU time is the time of all the work"
+        threads = Value(value=1, origin=Origin.DEFAULT, why=why)
+        target = replace(target, knobs={**target.knobs, "compute_threads": threads})
+    return TransformersEngine(model, target, ranges=ranges)
+
+
+def require_torch() -> None:
+    """Say how to install what an in-process target needs.
+
+    Raises:
+        UsageError: torch or transformers is not installed.
+    """
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as err:
+        raise UsageError(
+            f"an in-process target needs {err.name or 'torch'}, which is not installed",
+            hint="pip install 'costaudit[local]'",
+        ) from err
+
+
+def _stored_dtype(raw: dict[str, Any]) -> str | None:
+    stored = raw.get("dtype") or raw.get("torch_dtype")
+    return stored if isinstance(stored, str) else None

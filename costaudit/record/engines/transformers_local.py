@@ -1,0 +1,186 @@
+"""Drives a Hugging Face causal LM inside this process, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from costaudit.ground.errors import UsageError
+from costaudit.record.engines.clock import Clock, clock_for
+from costaudit.record.engines.engine import PreparedSteps, ReplayedSpan, Timing
+from costaudit.record.engines.kv_tensors import (
+    empty_cache,
+    filled_cache,
+    held_bytes,
+    keeps_last_logits,
+    random_ids,
+    restorer,
+)
+from costaudit.record.engines.memory import device_memory_bytes, memory_errors
+from costaudit.target.load import StepLoad, prefill_load
+from costaudit.target.target import Target
+
+
+class Ranges(Protocol):
+    """Where phases are announced (NVTX)."""
+
+    def push(self, phase: str, tokens: int) -> None:
+        """A step of this phase begins."""
+
+    def pop(self) -> None:
+        """It ended."""
+
+
+class TransformersEngine:
+    """A model of transformers with its own forward passes; greedy, no text.
+
+    On a CPU torch is held to one compute thread: thread time is then the time of all the work.
+    `close` gives the thread count back and lets the model go.
+    """
+
+    def __init__(self, model: Any, target: Target, *, ranges: Ranges | None = None) -> None:
+        import torch
+
+        self.target = target
+        self.ranges = ranges
+        self.device_kind: str = model.device.type
+        self._model = model.eval()
+        self._clock: Clock = clock_for(model.device)
+        self._last_only = keeps_last_logits(model)
+        self._threads = torch.get_num_threads()
+        if self.device_kind == "cpu":
+            torch.set_num_threads(1)
+
+    def prepare_prefill(self, *, seqs: int, new_tokens: int, cached_tokens: int) -> PreparedSteps:
+        """One prefill step of `seqs` prompts of `new_tokens` behind `cached_tokens` of context.
+
+        Raises:
+            UsageError: a length is not positive or beyond the model's context.
+            TargetError: not enough memory for the cache.
+        """
+        import torch
+
+        self._check(seqs, new_tokens, cached_tokens)
+        with torch.inference_mode(), memory_errors(f"{seqs} × {new_tokens + cached_tokens} tokens"):
+            ids = random_ids(self._model, seqs, new_tokens)
+            cache = filled_cache(self._model, seqs=seqs, tokens=cached_tokens)
+        load = prefill_load(new_tokens=new_tokens, cached_tokens=cached_tokens, seqs=seqs)
+        return PreparedSteps(
+            load=load,
+            steps=1,
+            reset=restorer(cache),
+            run=lambda: self._steps("prefill", [ids], cache),
+        )
+
+    def prepare_decode(self, *, seqs: int, context_tokens: int, steps: int) -> PreparedSteps:
+        """`steps` decode steps of `seqs` sequences that start with `context_tokens` each.
+
+        The load is that of the middle of the run: the context grows by one token per step.
+
+        Raises:
+            UsageError: a length is not positive or beyond the model's context.
+            TargetError: not enough memory for the cache.
+        """
+        import torch
+
+        self._check(seqs, steps, context_tokens)
+        with torch.inference_mode(), memory_errors(f"{seqs} × {context_tokens + steps} tokens"):
+            ids = random_ids(self._model, seqs, steps).split(1, dim=1)
+            cache = filled_cache(self._model, seqs=seqs, tokens=context_tokens)
+        mean_context = context_tokens + (steps - 1) / 2
+        return PreparedSteps(
+            load=StepLoad(decode_seqs=seqs, decode_context_tokens=seqs * mean_context),
+            steps=steps,
+            reset=restorer(cache),
+            run=lambda: self._steps("decode", ids, cache),
+        )
+
+    def timed(self, run: Callable[[], None]) -> Timing:
+        """Run once and time it by this device's clock; the device is idle before and after."""
+        self._clock.wait()
+        wall = time.perf_counter()
+        start = self._clock.mark()
+        run()
+        (seconds,) = self._clock.seconds(start, self._clock.mark())
+        return Timing(
+            seconds=seconds, wall_s=time.perf_counter() - wall, clock=self._clock.name
+        )
+
+    def replay_batch(
+        self, lengths: Sequence[tuple[int, int]]
+    ) -> tuple[Sequence[ReplayedSpan], Sequence[float]]:
+        """One static batch of (prompt, output) lengths; see `LocalEngine`.
+
+        Loads are those really run: padded prompts, and finished rows that still take part. There
+        is no decode span when every output is one token long.
+
+        Raises:
+            UsageError: no requests, or a length that the model's context does not hold.
+            TargetError: not enough memory for the cache.
+        """
+        import torch
+
+        from costaudit.record.engines.static_batch import run_static_batch
+
+        if not lengths:
+            raise UsageError("a batch needs at least one request")
+        width = max(prompt for prompt, _ in lengths)
+        outputs = max(output for _, output in lengths)
+        self._check(len(lengths), min(min(pair) for pair in lengths), 0)
+        self._check(len(lengths), width + outputs - 1, 0)
+        with torch.inference_mode(), memory_errors(f"{len(lengths)} × {width + outputs} tokens"):
+            ids = random_ids(self._model, len(lengths), width)
+            return run_static_batch(
+                self._forward, ids, lengths, clock=self._clock, cache=empty_cache(self._model)
+            )
+
+    def kv_bytes_held(self, *, seqs: int, tokens: int) -> int:
+        """Bytes in the cache tensors after `seqs` sequences of `tokens` tokens were computed."""
+        import torch
+
+        self._check(seqs, tokens, 0)
+        with torch.inference_mode(), memory_errors(f"{seqs} × {tokens} tokens"):
+            return held_bytes(filled_cache(self._model, seqs=seqs, tokens=tokens))
+
+    def memory_bytes(self) -> tuple[int, int]:
+        """(used, total) bytes: of the GPU, or of this process and what it may use of the host."""
+        return device_memory_bytes(self._model.device)
+
+    def close(self) -> None:
+        """Let the model go and give torch its threads back."""
+        import torch
+
+        torch.set_num_threads(self._threads)
+        self._model = None
+        if self.device_kind == "cuda":
+            torch.cuda.empty_cache()
+
+    def _steps(self, phase: str, chunks: Sequence[Any], cache: Any) -> None:
+        import torch
+
+        with torch.inference_mode():
+            for ids in chunks:
+                self._forward(phase, ids, cache)
+
+    def _forward(self, phase: str, ids: Any, cache: Any, **inputs: Any) -> Any:
+        """One step of the model inside its range; the greedy next token of every row, [seqs, 1]."""
+        if self.ranges is not None:
+            self.ranges.push(phase, ids.numel())
+        out = self._model(
+            input_ids=ids, past_key_values=cache, use_cache=True, **self._last_only, **inputs
+        )
+        tokens = out.logits[:, -1:].argmax(dim=-1)
+        if self.ranges is not None:
+            self.ranges.pop()
+        return tokens
+
+    def _check(self, seqs: int, tokens: int, cached: int) -> None:
+        limit = self.target.shape.max_context_tokens
+        if seqs < 1 or tokens < 1 or cached < 0:
+            raise UsageError(f"cannot run {seqs} sequences of {tokens} tokens behind {cached}")
+        if tokens + cached > limit:
+            raise UsageError(
+                f"{tokens + cached} tokens do not fit in the model's context of {limit}",
+                hint="shorten the workload's lengths",
+            )

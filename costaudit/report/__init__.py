@@ -1,0 +1,1 @@
+"""Speaks to people and machines: console, HTML, Markdown, JSON; reads the Audit document only."""

@@ -1,0 +1,159 @@
+"""The playbook and the orders as rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from costaudit.report import figures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_EFFORT = {"flag": "a flag", "days": "days", "weeks": "weeks", "contract": "a contract"}
+_RISK = {
+    "none": "no risk",
+    "latency": "risk: latency",
+    "quality": "risk: quality",
+    "commitment": "risk: commitment",
+}
+_CONFIDENCE = {
+    "measured": "measured here",
+    "simulated": "simulated from this target's fit",
+    "modelled": "modelled from specifications",
+    "literature": "from literature",
+}
+_VERDICT = {
+    "applies": "applies",
+    "does-not-apply": "does not apply",
+    "cannot-tell": "cannot tell",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """One step of the playbook, in words."""
+
+    id: str
+    title: str
+    category: str
+    verdict: str
+    rank: str
+    alone: str  # saving on today's bill, both ends
+    alone_usd: str
+    added: str  # saving after those before it, both ends
+    added_usd: str
+    after: str  # the bill after this step and those before it
+    evidence: tuple[str, ...]
+    engine: str
+    snippet: str
+    effort: str
+    risk: str
+    confidence: str
+    why_not: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRow:
+    """One order of steps with what the bill comes to after each; `path` is for drawing."""
+
+    name: str
+    best: bool
+    steps: tuple[tuple[str, str], ...]  # title of the step, cost after it
+    cost: str
+    path: tuple[float, ...]  # cost after each step, begins with today's
+
+
+def step_rows(document: Mapping[str, Any]) -> tuple[list[StepRow], list[StepRow]]:
+    """(steps that apply, by rank; steps that do not or cannot be judged)."""
+    after = {p["id"]: _cost(p) for p in document["order"].get("best_path", ())}
+    entries = sorted(document["playbook"], key=lambda e: (e["rank"] is None, e["rank"] or 0))
+    ranked = [_step(e, after) for e in entries if e["verdict"] == "applies"]
+    others = [_step(e, after) for e in entries if e["verdict"] != "applies"]
+    return ranked, others
+
+
+def order_rows(document: Mapping[str, Any]) -> list[OrderRow]:
+    """The best order first, then the conventional ones and the alternatives."""
+    order, bill = document["order"], document["bill"]
+    titles = {e["id"]: e["title"] for e in document["playbook"]}
+    best = order.get("best_path", [])
+    dollars = bill["usd_per_1m_tokens"] is not None
+    today = bill["usd_per_1m_tokens"] if dollars else bill.get("gpu_s_per_1m_tokens")
+    rows = []
+    if best:
+        costs = [p["usd_per_1m"] if dollars else p["gpu_s_per_1m_tokens"] for p in best]
+        ids = [p["id"] for p in best]
+        rows.append(_order("best order found", ids, costs, titles, today, dollars=dollars))
+    for entry in (*order["conventional"], *order["alternatives"]):
+        costs = entry.get("usd_path" if dollars else "gpu_s_path") or []
+        name = entry.get("name") or "another order"
+        rows.append(_order(name, entry["ids"], costs, titles, today, dollars=dollars))
+    return rows
+
+
+def _order(
+    name: str,
+    ids: Sequence[str],
+    costs: Sequence[float | None],
+    titles: Mapping[str, str],
+    today: float | None,
+    *,
+    dollars: bool,
+) -> OrderRow:
+    texts = [figures.per_million(c if dollars else None, None if dollars else c) for c in costs]
+    names = [titles.get(i, i) for i in ids]
+    known = [c for c in (today, *costs) if c is not None]
+    return OrderRow(
+        name=name,
+        best=name == "best order found",
+        steps=tuple(zip(names, texts, strict=False)),
+        cost=texts[-1] if texts else figures.UNKNOWN,
+        path=tuple(known) if len(known) == len(costs) + 1 else (),
+    )
+
+
+def _step(entry: Mapping[str, Any], after: Mapping[str, str]) -> StepRow:
+    snippet = entry["snippet"] or {"engine": "", "text": ""}
+    return StepRow(
+        id=entry["id"],
+        title=entry["title"],
+        category=entry["category"],
+        verdict=_VERDICT[entry["verdict"]],
+        rank="" if entry["rank"] is None else str(entry["rank"]),
+        alone=_share(entry["saving"]),
+        alone_usd=_dollars(entry["saving"]),
+        added=_share(entry["marginal"]),
+        added_usd=_dollars(entry["marginal"]),
+        after=after.get(entry["id"], ""),
+        evidence=tuple(_evidence(e) for e in entry["evidence"]),
+        engine=snippet["engine"],
+        snippet=snippet["text"],
+        effort=_EFFORT[entry["effort"]],
+        risk=_RISK[entry["risk"]],
+        confidence=_CONFIDENCE[entry["confidence"]],
+        why_not=entry["why_not"] or "",
+        sources=tuple(entry.get("sources", ())),
+    )
+
+
+def _share(saving: Mapping[str, float] | None) -> str:
+    if saving is None:
+        return figures.UNKNOWN
+    return figures.percent_range(saving["low_share"], saving["high_share"])
+
+
+def _dollars(saving: Mapping[str, float | None] | None) -> str:
+    if saving is None or saving["usd_per_1m_low"] is None:
+        return ""
+    return figures.usd_range(saving["usd_per_1m_low"], saving["usd_per_1m_high"])
+
+
+def _evidence(entry: Mapping[str, Any]) -> str:
+    where = f" ({entry['where']})" if entry["where"] else ""
+    return f"{entry['what']}: {figures.figure(entry['value'], entry['unit'])}{where}"
+
+
+def _cost(point: Mapping[str, Any]) -> str:
+    return figures.per_million(point["usd_per_1m"], point["gpu_s_per_1m_tokens"])

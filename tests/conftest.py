@@ -1,0 +1,48 @@
+"""What every room's tests share: where the checkout is, what this machine has, what is kept."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test never downloads a model
+os.environ.pop("COSTAUDIT_API_KEY", None)  # nor carries somebody's key
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none, and say so."""
+    wanting = [item for item in items if item.get_closest_marker("gpu")]
+    reason = no_gpu() if wanting else ""
+    for item in wanting:
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def no_gpu() -> str:
+    """Why no NVIDIA GPU can be used here; empty where one can. Asks the driver, not torch."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "no NVIDIA GPU here: libcuda.so.1 is not installed"
+    count = ctypes.c_int(0)
+    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return "no NVIDIA GPU here: the driver counts none"
+    return ""
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def parts() -> Path:
+    """Folder outside the checkout for heavy real parts: made once, kept between runs."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(os.environ.get("COSTAUDIT_TEST_CACHE") or home / "costaudit-tests")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
