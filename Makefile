@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -13,7 +13,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 audit: $(VENV)/.local  ## install, then audit the demo model: demo.costaudit and demo.html
-	rm -f demo.costaudit demo.costaudit-wal demo.costaudit-shm demo.html
+	@rm -f demo.costaudit demo.costaudit-wal demo.costaudit-shm demo.html
 	$(BIN)/costaudit profile demo -o demo.costaudit --html demo.html
 
 test: $(VENV)/.dev check-static  ## install what the tests need, then run the whole suite

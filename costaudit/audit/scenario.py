@@ -65,6 +65,7 @@ def scenario_of(
         traffic=steady_traffic(metrics, requests),
         prices=prices,
         devices=metrics.device.count,
+        device_kind=metrics.device.kind,
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from costaudit.measure.metrics import Metrics
-from costaudit.whatif.outcome import Outcome
-from costaudit.whatif.scenario import Scenario
+from costaudit.target.target import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from costaudit.measure.metrics import Metrics
+    from costaudit.whatif.outcome import Outcome
+    from costaudit.whatif.scenario import Scenario
 
 
 class Effort(StrEnum):
@@ -108,3 +113,11 @@ class Step:
     excludes: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     last: bool = False
+
+
+def unknown_knob(situation: Situation, name: str) -> CannotTell | None:
+    """The answer where the target has this knob but nobody knows how it is set; else None."""
+    knob = situation.metrics.target.knobs.get(name)
+    if knob is None or knob.origin is not Origin.UNKNOWN:
+        return None
+    return CannotTell(because=f"the setting {name} is unknown: {knob.why or 'not exported'}")

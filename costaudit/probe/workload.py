@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import UsageError, did_you_mean
 from costaudit.ground.shipped import shipped
 from costaudit.ground.toml import check_keys, number, read_toml, text
 from costaudit.probe.lengths import Distribution, Lengths
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 MAX_REQUESTS = 100_000
+Z95 = 1.6448536269514722  # standard normal quantile of 0.95
 _KEYS = (
     *("name", "stands_for", "why", "requests", "seed"),
     *("slo", "prompt_tokens", "output_tokens", "prefix", "load"),
@@ -101,7 +104,7 @@ def _read(path: Path) -> Workload:
         requests=_whole(table, "requests", where, high=MAX_REQUESTS),
         seed=_whole(table, "seed", where, low=0) if "seed" in table else 0,
     )
-    if workload.prefix and workload.prefix.share_tokens >= workload.prompt_tokens.highest:
+    if workload.prefix and workload.prefix.share_tokens >= workload.prompt_tokens.high:
         raise UsageError(f"{where}: the shared prefix is longer than the longest prompt")
     return workload
 
@@ -125,7 +128,9 @@ def _whole(
 def _slo(table: Mapping[str, Any], where: str) -> Slo:
     check_keys(table, ("ttft_s", "itl_s", "why"), where)
     promised = {
-        key: float(number(table, key, where, low=1e-6)) for key in ("ttft_s", "itl_s") if key in table
+        key: float(number(table, key, where, low=1e-6))
+        for key in ("ttft_s", "itl_s")
+        if key in table
     }
     return Slo(
         ttft_s=promised.get("ttft_s"), itl_s=promised.get("itl_s"), why=text(table, "why", where)
@@ -157,9 +162,7 @@ def _lengths(table: Mapping[str, Any], key: str, where: str) -> Lengths:
         raise UsageError(f"{where}: the table is missing")
     form = text(own, "distribution", where)
     if form not in _FORMS:
-        raise UsageError(
-            f"{where}: unknown distribution {form!r}", hint=did_you_mean(form, _FORMS)
-        )
+        raise UsageError(f"{where}: unknown distribution {form!r}", hint=did_you_mean(form, _FORMS))
     check_keys(own, _FORMS[form], where)
     match form:
         case "fixed":
@@ -184,14 +187,9 @@ def _lognormal(own: Mapping[str, Any], where: str) -> Lengths:
     p50 = float(number(own, "p50", where, low=low, high=high))
     if ("mean" in own) == ("p95" in own):
         raise UsageError(f"{where}: a lognormal needs p50 and one of mean and p95")
-    if "mean" in own:  # mean = p50 · exp(σ²/2)
+    if "mean" in own:  # mean = p50 · exp(sigma²/2)
         mean = number(own, "mean", where, low=p50, high=high)
         sigma = math.sqrt(2.0 * math.log(mean / p50))
-    else:  # p95 = p50 · exp(1.645 σ)
+    else:  # p95 = p50 · exp(1.645 sigma)
         sigma = math.log(number(own, "p95", where, low=p50) / p50) / Z95
-    return Lengths(
-        distribution=Distribution.LOGNORMAL, low=low, high=high, median=p50, sigma=sigma
-    )
-
-
-Z95 = 1.6448536269514722  # standard normal quantile of 0.95
+    return Lengths(distribution=Distribution.LOGNORMAL, low=low, high=high, median=p50, sigma=sigma)

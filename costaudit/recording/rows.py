@@ -39,7 +39,8 @@ class Sample:
 
     `seconds` is device time per step by `clock`; `wall_s` is elapsed time per step. `t_s` is
     seconds since the recording began. Loads are per step; see `target.load.StepLoad`.
-    For a replay span `seconds` holds the whole span and `steps` the steps in it.
+    For a replay or ladder span `seconds`, `wall_s` and the load are those of the whole span,
+    padding and finished rows included, and `steps` counts the steps in it.
     """
 
     task: str

@@ -80,7 +80,9 @@ def _row(entry: Mapping[str, Any], bill: Mapping[str, Any], start: float) -> Sli
         start=start,
         share=share,
         share_text=figures.percent(share),
-        cost=figures.per_million(entry["usd_per_1m"], gpu_s_per_1m) if known else figures.UNKNOWN,
+        cost=figures.per_million(entry["usd_per_1m"], gpu_s_per_1m, like=bill["usd_per_1m_tokens"])
+        if known
+        else "",
         gpu_s=figures.duration(seconds),
         band=figures.percent_range(*drawn) if drawn and None not in drawn else "",
         band_low=drawn[0] if drawn else None,

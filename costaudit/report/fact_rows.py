@@ -10,7 +10,7 @@ from costaudit.report import figures
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_BOUND = {"compute": "compute", "bandwidth": "memory bandwidth", "overhead": "overhead"}
+_NAMED = 3  # unknown places named in full where one reason covers many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,14 @@ class PhaseRow:
     tier: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A small table of figures."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
 def phase_rows(phases: Mapping[str, Any]) -> list[PhaseRow]:
     """Prefill and decode beside each other."""
     return [
@@ -57,7 +65,7 @@ def _phase(name: str, phase: Mapping[str, Any], latency: str, key: str) -> Phase
         p50=figures.duration(times["p50"]),
         p95=figures.duration(times["p95"]),
         p99=figures.duration(times["p99"]),
-        bound=_BOUND.get(phase["bound"], figures.UNKNOWN),
+        bound=phase["bound"] or figures.UNKNOWN,
         tier=phase.get("bandwidth_tier", ""),
     )
 
@@ -78,6 +86,24 @@ def kv_facts(kv: Mapping[str, Any]) -> list[Fact]:
     for layout, share in kv.get("waste_by_layout", {}).items():
         facts.append(Fact(label=f"Waste with a {layout} layout", text=figures.percent(share)))
     return facts
+
+
+def ramp_grid(kv: Mapping[str, Any]) -> Grid | None:
+    """The stages of the pressure ramp; None where there was none."""
+    stages = kv.get("ramp")
+    if not stages:
+        return None
+    return Grid(
+        columns=("sequences", "tokens", "memory"),
+        rows=tuple(
+            (
+                figures.count(stage["seqs"]),
+                figures.count(stage["tokens"]),
+                figures.binary_bytes(stage["bytes"]),
+            )
+            for stage in stages
+        ),
+    )
 
 
 def workload_facts(workload: Mapping[str, Any]) -> list[Fact]:
@@ -173,7 +199,7 @@ def unknown_facts(document: Mapping[str, Any]) -> list[Fact]:
     for entry in document["unknown"]:
         if not entry["what"].startswith(("playbook.", "bill.slices.", "order.")):
             by_reason.setdefault(entry["why"], []).append(entry["what"])
-    return [Fact(label=", ".join(what), text=why) for why, what in by_reason.items()]
+    return [Fact(label=_some(what), text=why) for why, what in by_reason.items()]
 
 
 def provenance_facts(document: Mapping[str, Any]) -> list[Fact]:
@@ -195,3 +221,8 @@ def provenance_facts(document: Mapping[str, Any]) -> list[Fact]:
 def _lengths(lengths: Mapping[str, Any]) -> str:
     mean, p50, p95 = (figures.count(lengths[key]) for key in ("mean", "p50", "p95"))
     return f"{mean} on average, median {p50}, p95 {p95}"
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

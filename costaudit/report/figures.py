@@ -10,38 +10,43 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"  # never a dash and never a zero
 RANGE = " to "  # a minus sign may follow, so no dash stands between two figures
+_POINT = "\N{NO-BREAK SPACE}%"
 _TINY_POINTS = 0.05  # rounds to 0.0 %
 _WHOLE_POINTS = 9.95  # from here on one decimal says no more
 _WHOLE_USD = 1000
 
 
-def usd(value: float | None) -> str:
-    """Dollars with three significant digits, cents above one dollar."""
+def usd(value: float | None, *, like: float | None = None) -> str:
+    """Dollars with three significant digits, cents above one.
+
+    `like` is the whole of a column, whose decimals all its figures take.
+    """
     if value is None:
         return UNKNOWN
-    sign, size = ("-" if value < 0 else ""), abs(value)
-    if size == 0:
+    if value == 0:
         return "$0"
-    if size >= 1:
-        return f"{sign}${size:,.2f}" if size < _WHOLE_USD else f"{sign}${size:,.0f}"
-    decimals = min(max(2, 2 - math.floor(math.log10(size))), 8)
-    return f"{sign}${size:.{decimals}f}"
+    sign, size = ("-" if value < 0 else ""), abs(like or value)
+    if size >= _WHOLE_USD:
+        return f"{sign}${abs(value):,.0f}"
+    decimals = 2 if size >= 1 else min(max(2, 2 - math.floor(math.log10(size))), 9)
+    return f"{sign}${abs(value):,.{decimals}f}"
 
 
 def percent(share: float | None) -> str:
-    """A share (0 to 1) as a percentage; one decimal below ten per cent."""
+    """A share (0 to 1) as a percentage that no line break tears; one decimal below ten."""
     if share is None:
         return UNKNOWN
     points = share * 100
     if points and abs(points) < _TINY_POINTS:
-        return "<0.1 %" if points > 0 else ">-0.1 %"
-    return f"{points:.0f} %" if abs(points) >= _WHOLE_POINTS or points == 0 else f"{points:.1f} %"
+        return f"<0.1{_POINT}" if points > 0 else f">-0.1{_POINT}"
+    whole = abs(points) >= _WHOLE_POINTS or points == 0
+    return f"{points:.{0 if whole else 1}f}{_POINT}"
 
 
 def percent_range(low: float, high: float) -> str:
     """Both ends of a saving; one figure where they read the same."""
     first, last = percent(low), percent(high)
-    return last if first == last else f"{first.removesuffix(' %')}{RANGE}{last}"
+    return last if first == last else f"{first.removesuffix(_POINT)}{RANGE}{last}"
 
 
 def usd_range(low: float | None, high: float | None) -> str:
@@ -117,9 +122,15 @@ def given(value: Any) -> str:
             return str(value)
 
 
-def per_million(usd_per_1m: float | None, gpu_s_per_1m: float | None) -> str:
+def per_million(
+    usd_per_1m: float | None, gpu_s_per_1m: float | None, *, like: float | None = None
+) -> str:
     """A cost per 1M tokens: dollars where there is a price, else device-seconds."""
-    return usd(usd_per_1m) if usd_per_1m is not None else significant(gpu_s_per_1m, " device-s")
+    return (
+        usd(usd_per_1m, like=like)
+        if usd_per_1m is not None
+        else significant(gpu_s_per_1m, " device-s")
+    )
 
 
 def interval(bounds: Mapping[str, float] | None, *, dollars: bool) -> str:

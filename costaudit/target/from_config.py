@@ -6,38 +6,116 @@ Key names and the defaults of absent keys are those of the configuration classes
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from costaudit.ground.errors import TargetError
-from costaudit.target.shape import Experts, LatentAttention, ModelShape
+from costaudit.target.config_reader import ConfigReader, entries
+from costaudit.target.experts import experts_of
+from costaudit.target.shape import LatentAttention, ModelShape
 from costaudit.target.windows import windows_of
 
-MAX_SIZE = 1 << 30  # no dimension of a real model comes near
+MAX_LAYERS = 10_000
 
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "n_embed")
-_HEADS = ("num_attention_heads", "n_head", "n_heads")
+_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv")
-_FFN = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "ffn_intermediate_size")
+_FFN = (
+    "intermediate_size_mlp",  # Llama 4: its `intermediate_size` is that of an expert
+    "intermediate_size",
+    "n_inner",
+    "ffn_dim",
+    "ffn_hidden_size",
+    "ffn_intermediate_size",
+)
 _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
-_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
-_PER_TOKEN = ("num_experts_per_tok", "experts_per_token", "moe_topk")
 
 # Two matrices in the MLP instead of three.
 _PLAIN_MLP = frozenset(
-    "bloom codegen falcon gpt2 gpt_bigcode gpt_neo gpt_neox gptj mpt nemotron opt phi "
-    "starcoder2".split()
+    [
+        "apertus",
+        "arcee",
+        "biogpt",
+        "bloom",
+        "codegen",
+        "falcon",
+        "fuyu",
+        "gpt2",
+        "gpt_bigcode",
+        "gpt_neo",
+        "gpt_neox",
+        "gpt_neox_japanese",
+        "gptj",
+        "jais2",
+        "mpt",
+        "nanochat",
+        "nemotron",
+        "opt",
+        "persimmon",
+        "phi",
+        "starcoder2",
+        "xglm",
+    ]
 )
 # These tie their embeddings when config.json does not say.
 _TIED = frozenset(
-    "bloom cohere cohere2 falcon gemma gemma2 gemma3 gemma3_text gpt2 gpt_bigcode gpt_neo mpt opt "
-    "starcoder2".split()
+    [
+        "biogpt",
+        "bloom",
+        "cohere",
+        "cohere2",
+        "cohere2_moe",
+        "ernie4_5",
+        "ernie4_5_moe",
+        "falcon",
+        "gemma",
+        "gemma2",
+        "gemma3",
+        "gemma3_text",
+        "gpt2",
+        "gpt_bigcode",
+        "gpt_neo",
+        "gpt_neox_japanese",
+        "granite_swa",
+        "minicpm3",
+        "mpt",
+        "opt",
+        "smollm3",
+        "starcoder2",
+        "vaultgemma",
+        "xglm",
+        "youtu",
+    ]
 )
+# ALiBi has no limit of its own; the length it was trained on stands for it.
+_NO_LIMIT = {"bloom": 2048}
 # Layers whose work or state is not that of attention; the formulas here do not hold for them.
 _OTHER_LAYERS = frozenset(
-    "conv linear_attention mamba mamba2 recurrent hybrid ssm chunked_attention".split()
+    [
+        "conv",
+        "hybrid",
+        "linear_attention",
+        "mamba",
+        "mamba2",
+        "recurrent",
+        "ssm",
+    ]
+)
+_OTHER_TYPES = frozenset(
+    [
+        "bamba",
+        "falcon_h1",
+        "falcon_mamba",
+        "jamba",
+        "lfm2",
+        "lfm2_moe",
+        "mamba",
+        "mamba2",
+        "recurrent_gemma",
+        "rwkv",
+        "xlstm",
+    ]
 )
 
 
@@ -53,9 +131,10 @@ def shape_from_config(config: Mapping[str, Any], *, name: str = "") -> ModelShap
     text = _language_part(config)
     model_type = str(text.get("model_type") or config.get("model_type") or "")
     where = f"the configuration of {name}" if name else "the configuration"
-    read = _Reader(text, where)
-    layers, hidden, heads = read.size(_LAYERS), read.size(_HIDDEN), read.size(_HEADS)
+    read = ConfigReader(text, where)
     _refuse_other_layers(text, model_type, where)
+    layers = read.size(_LAYERS, high=MAX_LAYERS)
+    hidden, heads = read.size(_HIDDEN), read.size(_HEADS)
     kv_heads = _kv_heads(read, text, model_type, heads)
     latent = _latent(read, text)
     return ModelShape(
@@ -68,48 +147,13 @@ def shape_from_config(config: Mapping[str, Any], *, name: str = "") -> ModelShap
         kv_heads=kv_heads,
         head_dim=_head_dim(read, text, latent, hidden, heads),
         vocab=read.size(("vocab_size",)),
-        max_context_tokens=read.size(_CONTEXT),
+        max_context_tokens=read.size(_CONTEXT, default=_NO_LIMIT.get(model_type)),
         tied_embeddings=_tied(config, text, model_type),
         gated_mlp=model_type not in _PLAIN_MLP,
-        experts=_experts(read, text, layers),
+        experts=experts_of(read, text, layers),
         latent=latent,
         windows=windows_of(text, model_type, layers, where),
     )
-
-
-class _Reader:
-    """Reads checked sizes; a class only to carry the two words every complaint needs."""
-
-    def __init__(self, table: Mapping[str, Any], where: str) -> None:
-        self.table = table
-        self.where = where
-
-    def size(self, names: tuple[str, ...], *, default: int | None = None, low: int = 1) -> int:
-        for name in names:
-            if self.table.get(name) is not None:
-                return whole(self.table[name], name, self.where, low=low)
-        if default is None:
-            raise TargetError(
-                f"{self.where} has no {names[0]}",
-                hint="is it the config.json of a causal language model?",
-            )
-        return default
-
-
-def whole(value: object, name: str, where: str, *, low: int = 1) -> int:
-    """A whole number within [low, MAX_SIZE].
-
-    Raises:
-        TargetError: anything else.
-    """
-    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
-    if not math.isfinite(number) or number != int(number) or not low <= number <= MAX_SIZE:
-        raise TargetError(
-            f"{where} is impossible: {name} = {value!r} "
-            f"is not a whole number from {low} to {MAX_SIZE}",
-            hint="compare config.json with the published one",
-        )
-    return int(number)
 
 
 def _language_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -121,14 +165,14 @@ def _language_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _architecture(config: Mapping[str, Any], model_type: str) -> str:
-    names = config.get("architectures")
-    return str(names[0]) if isinstance(names, (list, tuple)) and names else model_type
+    names = entries(config, "architectures")
+    return str(names[0]) if names else model_type
 
 
 def _refuse_other_layers(text: Mapping[str, Any], model_type: str, where: str) -> None:
-    kinds = text.get("layer_types") or text.get("layers_block_type") or ()
+    kinds = (*entries(text, "layer_types"), *entries(text, "layers_block_type"))
     other = sorted(_OTHER_LAYERS.intersection(map(str, kinds)))
-    if not other and (model_type.startswith(("mamba", "rwkv")) or "ssm_cfg" in text):
+    if not other and model_type in _OTHER_TYPES:
         other = [model_type]
     if other:
         raise TargetError(
@@ -137,7 +181,7 @@ def _refuse_other_layers(text: Mapping[str, Any], model_type: str, where: str) -
         )
 
 
-def _kv_heads(read: _Reader, text: Mapping[str, Any], model_type: str, heads: int) -> int:
+def _kv_heads(read: ConfigReader, text: Mapping[str, Any], model_type: str, heads: int) -> int:
     shared = text.get("multi_query") is True and not text.get("new_decoder_architecture")
     if model_type in {"falcon", "gpt_bigcode"} and shared:
         return 1
@@ -152,7 +196,11 @@ def _kv_heads(read: _Reader, text: Mapping[str, Any], model_type: str, heads: in
 
 
 def _head_dim(
-    read: _Reader, text: Mapping[str, Any], latent: LatentAttention | None, hidden: int, heads: int
+    read: ConfigReader,
+    text: Mapping[str, Any],
+    latent: LatentAttention | None,
+    hidden: int,
+    heads: int,
 ) -> int:
     if latent is not None:
         return latent.nope_dim + latent.rope_dim
@@ -167,7 +215,7 @@ def _head_dim(
     return hidden // heads
 
 
-def _latent(read: _Reader, text: Mapping[str, Any]) -> LatentAttention | None:
+def _latent(read: ConfigReader, text: Mapping[str, Any]) -> LatentAttention | None:
     if text.get("kv_lora_rank") is None:
         return None
     return LatentAttention(
@@ -177,39 +225,6 @@ def _latent(read: _Reader, text: Mapping[str, Any]) -> LatentAttention | None:
         nope_dim=read.size(("qk_nope_head_dim",)),
         v_dim=read.size(("v_head_dim",)),
     )
-
-
-def _experts(read: _Reader, text: Mapping[str, Any], layers: int) -> Experts | None:
-    count = read.size(_EXPERTS, default=0, low=0)
-    if count <= 1:
-        return None
-    per_token = read.size(_PER_TOKEN)
-    if per_token > count:
-        raise TargetError(
-            f"{read.where} is impossible: {per_token} of {count} experts act per token",
-            hint="compare config.json with the published one",
-        )
-    ffn = read.size(("moe_intermediate_size", "intermediate_size"))
-    shared = read.size(("n_shared_experts", "num_shared_experts"), default=0, low=0) * ffn
-    return Experts(
-        count=count,
-        per_token=per_token,
-        ffn=ffn,
-        shared_ffn=read.size(("shared_expert_intermediate_size",), default=shared, low=0),
-        dense_layers=_dense_layers(read, text, layers),
-    )
-
-
-def _dense_layers(read: _Reader, text: Mapping[str, Any], layers: int) -> int:
-    """Layers with an ordinary MLP: DeepSeek counts leading ones, Qwen lists or strides them."""
-    dense = read.size(("first_k_dense_replace",), default=0, low=0)
-    listed = text.get("mlp_only_layers") or ()
-    stride = read.size(("decoder_sparse_step", "moe_layer_freq"), default=1)
-    if "decoder_sparse_step" in text or listed:  # layer i is sparse when (i + 1) % stride == 0
-        dense = sum(i in listed or (i + 1) % stride != 0 for i in range(layers))
-    elif stride > 1:  # DeepSeek: layer i is sparse when i ≥ first_k and i % freq == 0
-        dense = sum(i < dense or i % stride != 0 for i in range(layers))
-    return min(dense, layers)
 
 
 def _tied(config: Mapping[str, Any], text: Mapping[str, Any], model_type: str) -> bool:

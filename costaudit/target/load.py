@@ -33,9 +33,7 @@ class StepLoad:
 def prefill_load(*, new_tokens: int, cached_tokens: int = 0, seqs: int = 1) -> StepLoad:
     """`seqs` equal prompts of `new_tokens` each behind `cached_tokens` of context."""
     pairs = new_tokens * cached_tokens + new_tokens * (new_tokens + 1) // 2
-    return StepLoad(
-        prefill_tokens=seqs * new_tokens, prefill_pairs=seqs * pairs, prefill_seqs=seqs
-    )
+    return StepLoad(prefill_tokens=seqs * new_tokens, prefill_pairs=seqs * pairs, prefill_seqs=seqs)
 
 
 def decode_load(*, seqs: int, context_tokens: int) -> StepLoad:

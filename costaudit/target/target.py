@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from costaudit.target.shape import ModelShape
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from costaudit.target.shape import ModelShape
 
 
 class Origin(StrEnum):
@@ -31,7 +34,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The audited thing. `weights` is "trained", "random" or "dummy"; speed does not depend on it."""
+    """The audited thing. `weights`: "trained", "random" or "dummy"; speed does not depend on it."""
 
     kind: str  # "in-process" or "server"
     engine: str

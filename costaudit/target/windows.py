@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import TargetError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 # Every layer is windowed where `sliding_window` is set (transformers 5.23).
-_ALL_LAYERS = frozenset("mistral mixtral ministral phi3 phimoe starcoder2".split())
+_ALL_LAYERS = frozenset(["mistral", "mixtral", "ministral", "phi3", "phimoe", "starcoder2"])
 # Windowed only with `use_sliding_window`, from layer `max_window_layers` on.
-_ON_REQUEST = frozenset("qwen2 qwen2_moe qwen3 qwen3_moe".split())
+_ON_REQUEST = frozenset(["qwen2", "qwen2_moe", "qwen3", "qwen3_moe"])
 # One full layer in so many, the last of each group.
-_ONE_FULL_IN = {"gemma2": 2, "gpt_oss": 2, "cohere2": 4, "gemma3": 6, "gemma3_text": 6}
+_ONE_FULL_IN = {
+    "cohere2": 4,
+    "gemma2": 2,
+    "gemma3": 6,
+    "gemma3_text": 6,
+    "gpt_oss": 2,
+    "llama4": 4,
+    "llama4_text": 4,
+}
+_WINDOWED = frozenset({"sliding_attention", "chunked_attention"})
 
 
 def windows_of(
@@ -24,7 +35,10 @@ def windows_of(
         TargetError: the window or the list of layer types is impossible.
     """
     window = text.get("sliding_window")
-    if window is None or window is False:
+    if window is None and model_type in {"llama4", "llama4_text"}:
+        # A chunk is held like a window; a token sees half of it on average, this says all.
+        window = text.get("attention_chunk_size")
+    if window is None or window is False or window == 0:
         return ()
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise TargetError(
@@ -43,10 +57,11 @@ def windows_of(
 def _windowed(text: Mapping[str, Any], model_type: str, layers: int) -> list[bool]:
     kinds = text.get("layer_types")
     if isinstance(kinds, (list, tuple)):
-        return [kind == "sliding_attention" for kind in kinds]
+        return [kind in _WINDOWED for kind in kinds]
     if model_type in _ON_REQUEST:
-        first = text.get("max_window_layers") or 0
-        return [bool(text.get("use_sliding_window")) and i >= first for i in range(layers)]
+        first = text.get("max_window_layers")
+        first = first if isinstance(first, int) else 0
+        return [text.get("use_sliding_window") is True and i >= first for i in range(layers)]
     group = text.get("sliding_window_pattern") or _ONE_FULL_IN.get(model_type)
     if isinstance(group, int) and group > 1:
         return [(i + 1) % group != 0 for i in range(layers)]

@@ -7,8 +7,15 @@ tensors that real caches hold.
 
 from __future__ import annotations
 
-from costaudit.target.load import StepLoad
-from costaudit.target.shape import LatentAttention, ModelShape
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from costaudit.target.load import StepLoad
+    from costaudit.target.shape import LatentAttention, ModelShape
 
 
 def attention_params(shape: ModelShape) -> int:
@@ -31,7 +38,7 @@ def mlp_params(shape: ModelShape, ffn: int) -> int:
 
 
 def _mlp_layers(shape: ModelShape, experts_touched: float) -> float:
-    """MLP weights of all layers when `experts_touched` routed experts are read in each MoE layer."""
+    """MLP weights of all layers; each MoE layer reads `experts_touched` routed experts."""
     moe = shape.experts
     if moe is None:
         return shape.layers * mlp_params(shape, shape.ffn)
@@ -69,30 +76,63 @@ def read_params(shape: ModelShape, rows: float) -> float:
     return layers + shape.vocab * shape.hidden
 
 
-def _pair_width(shape: ModelShape) -> float:
-    """Score plus value width of one head: elements multiplied per query-key pair, per layer."""
-    if shape.latent is None:
-        return 2.0 * shape.head_dim
-    return 2.0 * shape.latent.kv_rank + shape.latent.rope_dim  # absorbed form, as decoded
+def _prefill_pair_width(shape: ModelShape) -> float:
+    """Elements multiplied per query-key pair and head: the score's width plus the value's."""
+    mla = shape.latent
+    return 2.0 * shape.head_dim if mla is None else mla.nope_dim + mla.rope_dim + mla.v_dim
 
 
-def _seen_share(shape: ModelShape, context_tokens: float) -> float:
-    """Share of a context that attention reads, averaged over layers (1 without windows)."""
-    if not shape.windows or context_tokens <= 0:
-        return 1.0
-    seen = sum(min(w, context_tokens) if w else context_tokens for w in shape.windows)
-    return seen / (shape.layers * context_tokens)
+def _decode_pair_width(shape: ModelShape) -> float:
+    """The same in decode: MLA works on the latent itself (absorbed form), 2·r + d_rope."""
+    mla = shape.latent
+    return 2.0 * shape.head_dim if mla is None else 2.0 * mla.kv_rank + mla.rope_dim
+
+
+def _windows(shape: ModelShape) -> Mapping[int | None, int]:
+    """How many layers have which window."""
+    return Counter(shape.windows) if shape.windows else {None: shape.layers}
+
+
+def _windowed_pairs(new: float, cached: float, window: int) -> float:
+    """Σ min(w, C + i) for i = 1 … P: causal pairs of P new tokens under a window of w tokens."""
+    growing = min(max(window - cached, 0.0), new)
+    return growing * cached + growing * (growing + 1) / 2 + (new - growing) * window
+
+
+def _prefill_layer_pairs(shape: ModelShape, load: StepLoad) -> float:
+    """Causal pairs of the step, summed over layers; exact where its prompts are equally long."""
+    if not shape.windows:
+        return shape.layers * load.prefill_pairs
+    seqs = max(load.prefill_seqs, 1.0)
+    new = load.prefill_tokens / seqs
+    cached = max(load.prefill_pairs / load.prefill_tokens - (new + 1) / 2, 0.0)
+    return math.fsum(
+        layers * (load.prefill_pairs if w is None else seqs * _windowed_pairs(new, cached, w))
+        for w, layers in _windows(shape).items()
+    )
+
+
+def _decode_layer_context(shape: ModelShape, load: StepLoad) -> float:
+    """Tokens that the decoding rows see, themselves included, summed over layers.
+
+    Exact where the rows' contexts are equal: a windowed layer sees min(w, C + 1).
+    """
+    context = load.decode_context_tokens / load.decode_seqs + 1
+    seen = (n * (context if w is None else min(w, context)) for w, n in _windows(shape).items())
+    return load.decode_seqs * math.fsum(seen)
 
 
 def prefill_flops(shape: ModelShape, load: StepLoad) -> float:
-    """2·N_active·P + 2·h·V per prompt + 4·L·H·d·pairs (pairs are causal already)."""
+    """2·N_active·P + 2·h·V per prompt + 4·L·H·d·pairs (pairs are causal already).
+
+    Every projection runs once per new token, MLA's latent-to-heads one too.
+    """
     if not load.prefill_tokens:
         return 0.0
     linear = 2.0 * active_params(shape) * load.prefill_tokens
     head = 2.0 * shape.hidden * shape.vocab * load.prefill_seqs
-    mean_context = load.prefill_pairs / load.prefill_tokens
-    pairs = load.prefill_pairs * _seen_share(shape, mean_context)
-    return linear + head + 2.0 * shape.layers * shape.heads * _pair_width(shape) * pairs
+    pairs = _prefill_layer_pairs(shape, load)
+    return linear + head + 2.0 * shape.heads * _prefill_pair_width(shape) * pairs
 
 
 def decode_flops(shape: ModelShape, load: StepLoad) -> float:
@@ -100,30 +140,39 @@ def decode_flops(shape: ModelShape, load: StepLoad) -> float:
     if not load.decode_seqs:
         return 0.0
     linear = 2.0 * (active_params(shape) + shape.hidden * shape.vocab) * load.decode_seqs
-    context = load.decode_context_tokens + load.decode_seqs  # each row also sees itself
-    seen = context * _seen_share(shape, context / load.decode_seqs)
-    return linear + 2.0 * shape.layers * shape.heads * _pair_width(shape) * seen
+    seen = _decode_layer_context(shape, load)
+    return linear + 2.0 * shape.heads * _decode_pair_width(shape) * seen
+
+
+def _kv_layer_bytes(shape: ModelShape, element_bytes: float) -> float:
+    """Cache bytes of one token in one layer: 2·K·d·b, MLA (r + d_rope)·b."""
+    if shape.latent is not None:
+        return (shape.latent.kv_rank + shape.latent.rope_dim) * element_bytes
+    return 2.0 * shape.kv_heads * shape.head_dim * element_bytes
 
 
 def kv_bytes_per_token(shape: ModelShape, element_bytes: float) -> float:
     """Cache bytes that one token adds while no window is full: 2·L·K·d·b, MLA L·(r + d_rope)·b."""
-    if shape.latent is not None:
-        return shape.layers * (shape.latent.kv_rank + shape.latent.rope_dim) * element_bytes
-    return 2.0 * shape.layers * shape.kv_heads * shape.head_dim * element_bytes
+    return shape.layers * _kv_layer_bytes(shape, element_bytes)
 
 
 def kv_bytes(shape: ModelShape, context_tokens: float, element_bytes: float) -> float:
-    """Cache bytes of one sequence; windowed layers hold at most their window."""
-    per_token = kv_bytes_per_token(shape, element_bytes)
-    return per_token * context_tokens * _seen_share(shape, context_tokens)
+    """Cache bytes held for one sequence, as transformers stores it.
+
+    A windowed layer keeps w - 1 tokens: the next one brings itself.
+    """
+    held = (
+        n * (context_tokens if w is None else min(w - 1, context_tokens))
+        for w, n in _windows(shape).items()
+    )
+    return _kv_layer_bytes(shape, element_bytes) * math.fsum(held)
 
 
 def decode_kv_bytes(shape: ModelShape, load: StepLoad, element_bytes: float) -> float:
     """Cache bytes read and written by the decoding sequences of one step: B·(C+1)·kv."""
     if not load.decode_seqs:
         return 0.0
-    context = (load.decode_context_tokens + load.decode_seqs) / load.decode_seqs
-    return load.decode_seqs * kv_bytes(shape, context, element_bytes)
+    return _kv_layer_bytes(shape, element_bytes) * _decode_layer_context(shape, load)
 
 
 def weight_bytes(shape: ModelShape, rows: float, param_bytes: float) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from costaudit.target.shape import ModelShape
-from costaudit.traffic.traffic import Traffic
-from costaudit.whatif.steptime import StepTime
+if TYPE_CHECKING:
+    from costaudit.target.shape import ModelShape
+    from costaudit.traffic.traffic import Traffic
+    from costaudit.whatif.steptime import StepTime
 
 
 class Batching(StrEnum):
@@ -27,7 +29,14 @@ class KvLayout(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
-    """Settings of the engine. `kv_budget_tokens` is what the KV memory holds, in tokens."""
+    """Settings of the engine. `kv_budget_tokens` is what the KV memory holds, in tokens.
+
+    `max_num_batched_tokens` bounds the rows of a continuous step (longer prompts are computed in
+    chunks); None: prompts are computed whole. `prefix_caching` needs the paged layout: elsewhere
+    there are no blocks to share and it is without effect. `batch_wait_s` is how long a static
+    batch that is not full is held open for more requests; 0 starts with what is there,
+    `math.inf` waits until the batch is full or nobody is left to come.
+    """
 
     batching: Batching
     max_num_seqs: int
@@ -37,6 +46,7 @@ class Knobs:
     max_num_batched_tokens: int | None = None
     prefix_caching: bool = False
     max_model_len: int = 0  # reserved per sequence by a static cache; 0: the model's own
+    batch_wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +64,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Hardware and model (inside the step time), engine knobs, traffic and prices."""
+    """Hardware and model (inside the step time), engine knobs, traffic and prices.
+
+    `device_kind` is "cpu" or "cuda", "" where unknown: low-precision kernels differ by it.
+    """
 
     shape: ModelShape
     step_time: StepTime
@@ -62,3 +75,4 @@ class Scenario:
     traffic: Traffic
     prices: Prices
     devices: int = 1
+    device_kind: str = ""

@@ -30,9 +30,7 @@ def test_price_is_a_real_row_of_the_table_per_device() -> None:
     price = price_of_gpu("NVIDIA H200", AUTUMN)
     assert price is not None
     row = next(r for r in _rows("gpu_prices.csv") if r["instance"] == price.instance)
-    assert price.usd_per_device_h == pytest.approx(
-        float(row["on_demand_usd_h"]) / int(row["gpus"])
-    )
+    assert price.usd_per_device_h == pytest.approx(float(row["on_demand_usd_h"]) / int(row["gpus"]))
     assert (price.provider, price.source) == (row["provider"], row["source"])
     assert not price.stale
 

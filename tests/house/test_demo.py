@@ -192,7 +192,7 @@ def test_the_gate_passes_a_wide_budget_and_fails_a_narrow_one(
 ) -> None:
     limit = demo.document["bill"]["usd_per_1m_tokens"] * factor
     budget = tmp_path / "budget.toml"
-    budget.write_text(f'[[bound]]\nmetric = "bill.usd_per_1m_tokens"\nmax = {limit}\n')
+    budget.write_text(f'[[budget]]\nmetric = "usd_per_1m_tokens"\nmax = {limit}\n')
     done = costaudit("gate", demo.run, "--budget", str(budget), cwd=demo.folder, home=parts)
     assert done.returncode == code, done.stdout + done.stderr
     assert "usd_per_1m_tokens" in done.stdout

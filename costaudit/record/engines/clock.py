@@ -54,7 +54,7 @@ class CudaClock:
         """An event in the current stream."""
         import torch
 
-        event = torch.cuda.Event(enable_timing=True)
+        event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self.device))
         return event
 

@@ -9,11 +9,14 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VERSION = 1  # of everything below; a change makes a new folder
 SEED = 20240613
@@ -76,6 +79,8 @@ def _build(folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    from costaudit.record.engines.loading import quiet
+
     # 31 M parameters: more bytes than a CPU's near caches hold, so decode waits for weights,
     # while a prompt of some hundred tokens is bound by arithmetic. 8 heads share 2 KV heads.
     config = LlamaConfig(
@@ -96,7 +101,8 @@ def _build(folder: Path) -> None:
         torch.manual_seed(SEED)
         model = LlamaForCausalLM(config)
     model.generation_config.eos_token_id = None  # random weights have nothing to end on
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     _save_tokenizer(folder)
 
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from costaudit.target.from_config import shape_from_config
 from costaudit.target.target import Origin, Target, Value
+from costaudit.target.work import total_params
+
+if TYPE_CHECKING:
+    from costaudit.target.shape import ModelShape
+
+# Norms and biases, which the formulas leave out, are far below this in models of real width.
+_PARAMS_TOLERANCE_SHARE = 0.02
 
 
 def describe_model(
@@ -14,7 +21,9 @@ def describe_model(
 ) -> Target:
     """What can be said of a model object that is in memory.
 
-    Parameters are counted, tied ones once; everything else comes from `model.config`.
+    Parameters are counted, tied ones once; everything else comes from `model.config`. Where the
+    formulas for this shape are off by more than 2 % of the parameters, the knob
+    `params_by_formula_share` says so.
 
     Raises:
         TargetError: the configuration is not that of an attention model.
@@ -23,6 +32,7 @@ def describe_model(
 
     config = model.config.to_dict()
     shape = shape_from_config(config, name=name or str(model.config.name_or_path or ""))
+    shape = replace(shape, params=sum(p.numel() for p in model.parameters()))
     return Target(
         kind="in-process",
         engine="transformers",
@@ -30,14 +40,14 @@ def describe_model(
         model=shape.name,
         weights=weights,
         dtype=str(model.dtype).removeprefix("torch."),
-        shape=replace(shape, params=sum(p.numel() for p in model.parameters())),
-        knobs=_knobs(model, dtype_why),
+        shape=shape,
+        knobs={**_knobs(model, dtype_why), **_formula_check(shape)},
     )
 
 
 def _knobs(model: Any, dtype_why: str) -> dict[str, Value]:
     """What `generate` of this version does when nobody asks for anything else."""
-    default = {
+    default: dict[str, str | bool] = {
         "batching": "static",
         "kv_layout": "dynamic",
         "prefix_caching": False,
@@ -50,10 +60,17 @@ def _knobs(model: Any, dtype_why: str) -> dict[str, Value]:
     knobs["dtype"] = Value(
         value=str(model.dtype).removeprefix("torch."), origin=Origin.OBSERVED, why=dtype_why
     )
-    if model.device.type == "cpu":
-        knobs["compute_threads"] = Value(
-            value=1,
-            origin=Origin.OBSERVED,
-            why="one thread, so that its CPU time is the time of all the work",
-        )
     return knobs
+
+
+def _formula_check(shape: ModelShape) -> dict[str, Value]:
+    """A warning where the formulas explain other parameters than the model really has."""
+    counted = shape.params or 0
+    share = total_params(replace(shape, params=None)) / counted if counted else 0.0
+    if abs(share - 1) <= _PARAMS_TOLERANCE_SHARE:
+        return {}
+    why = (
+        "its FLOPs and bytes come from formulas for plain attention and MLP layers, "
+        "and this model has others (a vision tower, adapters, unusual layers)"
+    )
+    return {"params_by_formula_share": Value(value=share, origin=Origin.OBSERVED, why=why)}

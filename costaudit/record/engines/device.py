@@ -49,9 +49,7 @@ def choose_dtype(dtype: str, device: Any, stored: str | None) -> tuple[str, str]
     if dtype in DTYPES:
         return dtype, "given"
     if dtype != "auto":
-        raise UsageError(
-            f"unknown dtype {dtype!r}", hint=did_you_mean(dtype, ("auto", *DTYPES))
-        )
+        raise UsageError(f"unknown dtype {dtype!r}", hint=did_you_mean(dtype, ("auto", *DTYPES)))
     if device.type == "cuda":
         kept = stored in {"float16", "bfloat16"}
         return (str(stored), "as stored") if kept else ("bfloat16", "half the bytes of float32")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from costaudit.target.load import StepLoad
-from costaudit.target.target import Target
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from costaudit.target.load import StepLoad
+    from costaudit.target.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Device seconds by `clock` ("thread_time" on a CPU, "cuda_event" on a GPU) and wall seconds."""
+    """Device seconds by `clock` ("thread_time" on a CPU, "cuda_event" on a GPU), wall seconds."""
 
     seconds: float
     wall_s: float

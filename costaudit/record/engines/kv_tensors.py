@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHUNK_TOKENS = 512  # of a real prefill, where states cannot be written directly
 
@@ -48,7 +50,9 @@ def filled_cache(model: Any, *, seqs: int, tokens: int) -> Any:
     cache = empty_cache(model)
     for index, layer in enumerate(sample.past_key_values.layers):
         if layer.is_initialized:  # a layer that shares another's states holds none
-            cache.update(_states(layer.keys, seqs, tokens), _states(layer.values, seqs, tokens), index)
+            cache.update(
+                _states(layer.keys, seqs, tokens), _states(layer.values, seqs, tokens), index
+            )
     return cache
 
 
@@ -75,20 +79,34 @@ def _prefilled(model: Any, seqs: int, tokens: int) -> Any:
 def restorer(cache: Any) -> Callable[[], None]:
     """A function that sets the cache back to what it holds now.
 
-    Plain layers replace their tensors and never write into them, so the old references are
-    enough; anything else is copied.
+    A full-attention layer is cut back to its length, so no second copy of it is ever held. A
+    windowed layer replaces its tensors and never writes into them: the old references are enough.
+    Anything else is copied.
     """
-    plain = all(_writable(layer) for layer in cache.layers)
-    saved = [dict(vars(layer)) for layer in cache.layers]
-    if not plain:
-        saved = copy.deepcopy(saved)
+    saved = [
+        dict(vars(layer)) if _writable(layer) else copy.deepcopy(vars(layer))
+        for layer in cache.layers
+    ]
+    lengths = [layer.keys.shape[-2] if _grows(layer) else None for layer in cache.layers]
+    for state, length in zip(saved, lengths, strict=True):
+        if length is not None:
+            state.clear()
 
     def restore() -> None:
-        for layer, state in zip(cache.layers, saved, strict=True):
-            vars(layer).clear()
-            vars(layer).update(state if plain else copy.deepcopy(state))
+        for layer, state, length in zip(cache.layers, saved, lengths, strict=True):
+            if length is not None:
+                layer.keys = layer.keys[..., :length, :]
+                layer.values = layer.values[..., :length, :]
+            else:
+                vars(layer).clear()
+                vars(layer).update(state if _writable(layer) else copy.deepcopy(state))
 
     return restore
+
+
+def _grows(layer: Any) -> bool:
+    """Does it hold states of a layer that keeps all of them?"""
+    return _writable(layer) and layer.is_initialized and not layer.is_sliding
 
 
 def held_bytes(cache: Any) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import CostauditError, TargetError
 from costaudit.record.engines.memory import memory_errors
-from costaudit.record.engines.model_source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from costaudit.record.engines.model_source import Source
 
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _TILE_ELEMENTS = (1 << 20) + 7  # odd, so that rows of a matrix do not repeat in step
@@ -23,16 +26,20 @@ def refuse_other_models(raw: Mapping[str, Any], name: str, *, trust_remote_code:
     """
     from transformers import CONFIG_MAPPING
 
-    architectures = [str(a) for a in raw.get("architectures") or ()]
+    listed = raw.get("architectures")
+    architectures = [str(a) for a in listed] if isinstance(listed, list) else []
     model_type = str(raw.get("model_type") or "")
-    encoder = raw.get("is_encoder_decoder") is True
+    known = CONFIG_MAPPING[model_type] if model_type in CONFIG_MAPPING else None  # noqa: SIM401 lazy
+    # Encoders carry the switch `is_decoder`, off unless config.json turns it on.
+    switch = raw.get("is_decoder", getattr(known, "is_decoder", None))
+    encoder = raw.get("is_encoder_decoder") is True or (not architectures and switch is False)
     if encoder or (architectures and not any(a.endswith(_CAUSAL) for a in architectures)):
         what = architectures[0] if architectures else model_type
         raise TargetError(
             f"{name} is not a causal language model ({what})",
             hint="costaudit audits models that generate text token by token",
         )
-    if model_type in CONFIG_MAPPING or trust_remote_code:
+    if known is not None or trust_remote_code:
         return
     if raw.get("auto_map"):
         raise TargetError(
@@ -130,8 +137,8 @@ def _fill(model: Any) -> None:
 
 
 @contextmanager
-def _one_sentence(name: str) -> Iterator[None]:
-    """Silence transformers for a while, and turn whatever it raises into a TargetError."""
+def quiet() -> Iterator[None]:
+    """Keep transformers from printing for a while."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -139,6 +146,18 @@ def _one_sentence(name: str) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _one_sentence(name: str) -> Iterator[None]:
+    """Turn whatever transformers raises into a TargetError, and let it print nothing."""
+    try:
+        with quiet():
+            yield
     except (CostauditError, MemoryError):
         raise
     except Exception as err:
@@ -147,7 +166,3 @@ def _one_sentence(name: str) -> Iterator[None]:
             f"transformers cannot load {name}: {first.strip()[:200]}",
             hint="compare its files with the published ones, or update transformers",
         ) from err
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

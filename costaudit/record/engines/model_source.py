@@ -68,7 +68,9 @@ def _from_hub(repo: str, patterns: list[str], revision: str | None) -> Path:
             hint="accept its licence on the hub, then log in with `hf auth login`",
         ) from err
     except errors.RevisionNotFoundError as err:
-        raise TargetError(f"{repo} has no revision {revision}", hint="look at its branches") from err
+        raise TargetError(
+            f"{repo} has no revision {revision}", hint="look at its branches"
+        ) from err
     except errors.RepositoryNotFoundError as err:
         raise TargetError(
             f"{repo} is neither a directory here nor a model on the hub",

@@ -15,7 +15,7 @@ from costaudit.record.engines.loading import (
     refuse_other_models,
     trained_model,
 )
-from costaudit.record.engines.memory import check_fits
+from costaudit.record.engines.memory import SMALLER_MODEL, check_fits
 from costaudit.record.engines.model_source import find_source
 from costaudit.record.engines.transformers_local import TransformersEngine
 from costaudit.target.from_config import shape_from_config
@@ -60,7 +60,8 @@ def open_local(
     if source.weights != "dummy":
         check_checkpoint(source.folder)
     need = total_params(shape) * _BYTES[chosen] * _HEADROOM
-    check_fits(need, place, f"the weights of {source.name} in {chosen}")
+    what = f"the weights of {source.name} in {chosen}"
+    check_fits(need, place, what, hint=SMALLER_MODEL)
     config = load_config(source, trust_remote_code=trust_remote_code)
     build = dummy_model if source.weights == "dummy" else trained_model
     model = build(source, config, chosen, place, trust_remote_code=trust_remote_code)

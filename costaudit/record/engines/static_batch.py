@@ -1,20 +1,23 @@
-"""One static batch as `generate` runs it: left padding, one prefill, decode to the longest output."""
+"""One static batch as `generate` runs it: left padding, one prefill, then decode."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from costaudit.record.engines.clock import Clock
 from costaudit.record.engines.engine import ReplayedSpan, Timing
 from costaudit.target.load import StepLoad, prefill_load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from costaudit.record.engines.clock import Clock
 
 
 class Forward(Protocol):
     """One step: greedy next tokens, [seqs, 1]."""
 
-    def __call__(self, phase: str, ids: Any, cache: Any, /, **inputs: Any) -> Any:
+    def __call__(self, phase: str, ids: Any, cache: Any, **inputs: Any) -> Any:
         """Run the step."""
 
 

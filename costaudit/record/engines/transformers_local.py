@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from costaudit.ground.errors import UsageError
 from costaudit.record.engines.clock import Clock, clock_for
@@ -17,9 +16,19 @@ from costaudit.record.engines.kv_tensors import (
     random_ids,
     restorer,
 )
-from costaudit.record.engines.memory import device_memory_bytes, memory_errors
+from costaudit.record.engines.memory import (
+    SMALLER_CACHE,
+    check_fits,
+    device_memory_bytes,
+    memory_errors,
+)
 from costaudit.target.load import StepLoad, prefill_load
-from costaudit.target.target import Target
+from costaudit.target.work import kv_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from costaudit.target.target import Target
 
 
 class Ranges(Protocol):
@@ -103,9 +112,7 @@ class TransformersEngine:
         start = self._clock.mark()
         run()
         (seconds,) = self._clock.seconds(start, self._clock.mark())
-        return Timing(
-            seconds=seconds, wall_s=time.perf_counter() - wall, clock=self._clock.name
-        )
+        return Timing(seconds=seconds, wall_s=time.perf_counter() - wall, clock=self._clock.name)
 
     def replay_batch(
         self, lengths: Sequence[tuple[int, int]]
@@ -184,3 +191,8 @@ class TransformersEngine:
                 f"{tokens + cached} tokens do not fit in the model's context of {limit}",
                 hint="shorten the workload's lengths",
             )
+        shape, element = self.target.shape, self._model.dtype.itemsize
+        # A growing cache holds one layer's states twice while it copies them.
+        need = seqs * kv_bytes(shape, tokens + cached, element) * (1 + 2 / shape.layers)
+        what = f"a cache of {seqs} × {tokens + cached} tokens"
+        check_fits(need, self._model.device, what, hint=SMALLER_CACHE)

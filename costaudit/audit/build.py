@@ -1,0 +1,180 @@
+"""Builds the Audit document of a recording; needs neither the model nor the machine."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from costaudit.audit.bounds import with_bounds
+from costaudit.audit.bill_section import bill_section, pricing_section
+from costaudit.audit.document import SCHEMA
+from costaudit.audit.playbook_section import Present, order_section, playbook_section
+from costaudit.audit.prices import KnownPrice, known_prices, scenario_prices
+from costaudit.audit.provenance import instruments_section, notes, provenance_section
+from costaudit.audit.reasons import reasons
+from costaudit.audit.scenario import fit_step_time, repeats, scenario_of
+from costaudit.audit.sections import measured_sections
+from costaudit.audit.unknowns import explain
+from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
+from costaudit.bill.scaling import scaled
+from costaudit.bill.waterfall import build_bill
+from costaudit.ground.stats import Interval
+from costaudit.measure.derive import Derived, derive
+from costaudit.plan.search import search
+from costaudit.playbook.load import load
+from costaudit.playbook.step import Situation
+from costaudit.recording.recording import Recording
+from costaudit.whatif.scenario import Prices
+from costaudit.whatif.simulate import simulate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from costaudit.bill.slices import Bill
+    from costaudit.measure.metrics import Metrics
+    from costaudit.plan.plan import Plan
+    from costaudit.playbook.load import Entry
+    from costaudit.whatif.outcome import Outcome
+    from costaudit.whatif.scenario import Scenario
+    from costaudit.whatif.steptime import StepTime
+
+MOST_ERROR_SHARE = 0.15  # of held-out probes; a worse model makes no claim in dollars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditOptions:
+    """How to judge a recording: prices per device-hour, and the day that makes prices stale."""
+
+    usd_per_device_h: float | None = None
+    reserved_usd_per_device_h: float | None = None
+    today: dt.date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Everything that the sections are written from."""
+
+    derived: Derived
+    step_time: StepTime
+    prices: tuple[KnownPrice, ...]
+    scenario: Scenario
+    outcome: Outcome
+    bill: Bill
+    plan: Plan
+    entries: tuple[Entry, ...]
+    refused: str  # why dollars are refused; "" where they are not
+
+
+def build_audit(path: Path, *, options: AuditOptions) -> dict[str, Any]:
+    """The Audit document of the recording at `path`, as `audit.schema.json` describes it.
+
+    Raises:
+        UsageError: it is no recording.
+        InconclusiveError: it holds too little to be audited.
+    """
+    with Recording.read(path) as recording:
+        joined = _join(derive(recording), options)
+        document = _document(joined)
+        document["instruments"] = instruments_section(recording)
+        document["provenance"] = provenance_section(recording, joined.derived.metrics.target)
+        document["notes"] = notes(recording, joined.derived.metrics, joined.step_time)
+    document["unknown"] = explain(document, reasons(document, joined.derived.metrics.unknown))
+    return document
+
+
+def _join(derived: Derived, options: AuditOptions) -> Joined:
+    metrics, precision = derived.metrics, derived.precision
+    step_time = fit_step_time(
+        metrics,
+        derived.steps,
+        param_bytes=precision.param_bytes,
+        kv_element_bytes=precision.kv_element_bytes,
+    )
+    refused = _refusal(step_time)
+    prices = known_prices(
+        metrics.device,
+        given_usd=options.usd_per_device_h,
+        reserved_usd=options.reserved_usd_per_device_h,
+        today=options.today or dt.datetime.now(dt.UTC).date(),
+    )
+    billed = Prices(usd_per_device_h=None) if refused else scenario_prices(prices)
+    scenario = scenario_of(metrics, derived.requests, step_time, billed)
+    outcome = simulate(scenario)
+    metrics = with_bounds(metrics, scenario)
+    entries = load()
+    return Joined(
+        derived=replace(derived, metrics=metrics),
+        step_time=step_time,
+        prices=prices,
+        scenario=scenario,
+        outcome=outcome,
+        bill=_bill(derived, scenario, outcome),
+        plan=_plan(entries, metrics, scenario, outcome),
+        entries=entries,
+        refused=refused,
+    )
+
+
+def _refusal(step_time: StepTime) -> str:
+    error = step_time.error_p50_share
+    if error is None:
+        return "no held-out probe was recorded, so nobody knows how good the step-time model is"
+    if error > MOST_ERROR_SHARE:
+        return (
+            f"the step-time model misses held-out probes by {error:.3f} of their time in the"
+            f" median, more than {MOST_ERROR_SHARE:g}: no claim in dollars can stand on it"
+        )
+    return ""
+
+
+def _bill(derived: Derived, scenario: Scenario, outcome: Outcome) -> Bill:
+    """The bill of the recorded window once; the scenario repeats it to a steady length."""
+    times = repeats(derived.requests)
+    paid = derived.metrics.paid_device_s
+    whole = Interval(low=paid.low * times, high=paid.high * times)
+    return scaled(build_bill(scenario, outcome, paid_device_s=whole), times)
+
+
+def _plan(
+    entries: tuple[Entry, ...], metrics: Metrics, scenario: Scenario, outcome: Outcome
+) -> Plan:
+    priced = scenario.prices.usd_per_device_h is not None
+
+    def cost(changed: Scenario) -> float:
+        usd = usd_per_1m(changed) if priced else None
+        return device_s_per_1m(changed) if usd is None else usd
+
+    return search(
+        [entry.step for entry in entries],
+        Situation(metrics=metrics, scenario=scenario, outcome=outcome),
+        cost=cost,
+        unit="usd" if priced else "device_s",
+    )
+
+
+def _document(joined: Joined) -> dict[str, Any]:
+    present = Present.of(joined.bill)
+    why = joined.refused or ("" if joined.prices else "no price is known for this device")
+    engine = joined.derived.metrics.target.engine
+    return {
+        "schema": SCHEMA,
+        **measured_sections(joined.derived.metrics),
+        "steptime": {
+            "terms": dict(joined.step_time.coefficients),
+            "error_p50_share": joined.step_time.error_p50_share,
+            "error_p90_share": joined.step_time.error_p90_share,
+            "refused": bool(joined.refused),
+            "why": joined.refused,
+            "fitted_points": joined.step_time.fitted_points,
+            "held_out_points": joined.step_time.held_out_points,
+            "notes": list(joined.step_time.notes),
+        },
+        "bill": bill_section(joined.bill, why=why),
+        "playbook": playbook_section(
+            joined.plan, joined.entries, present=present, engine=engine
+        ),
+        "order": order_section(joined.plan, present),
+        "pricing": pricing_section(joined.prices, why),
+        "unknown": [],
+    }

@@ -1,0 +1,31 @@
+"""A bill of several equal windows brought down to one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from costaudit.ground.stats import Interval
+
+if TYPE_CHECKING:
+    from costaudit.bill.slices import Bill, Slice
+
+
+def scaled(bill: Bill, windows: int) -> Bill:
+    """One of `windows` equal windows; what is per token stays as it is."""
+    return replace(
+        bill,
+        gpu_s=bill.gpu_s / windows,
+        slices=tuple(_scaled(part, windows) for part in bill.slices),
+        prompt_tokens=bill.prompt_tokens // windows,
+        output_tokens=bill.output_tokens // windows,
+    )
+
+
+def _scaled(part: Slice, windows: int) -> Slice:
+    band = part.band_gpu_s
+    return replace(
+        part,
+        gpu_s=None if part.gpu_s is None else part.gpu_s / windows,
+        band_gpu_s=band and Interval(low=band.low / windows, high=band.high / windows),
+    )

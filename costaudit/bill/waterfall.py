@@ -1,0 +1,200 @@
+"""The closed bill: device-seconds by cause, from the speed of light up to what was paid.
+
+T(S) are the device-seconds that a replay with the wastes S needs. Each waste gets its Shapley
+value of T, the mean of what it adds over all orders of removal; the least and the most it adds is
+its interaction band. What remains without any waste, T(nothing), is the speed of light, and paid
+minus T(all) is `unexplained`, with its sign. Idle time is a matter of demand and of the size of
+the fleet, not of the steps: it is held at what the window shows, so that it adds up plainly and a
+faster step does not turn into idle.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from costaudit.bill.dollars import SECONDS_PER_H, per_1m, rate_usd_per_device_h
+from costaudit.bill.replay import replay
+from costaudit.bill.shapley import Share, shapley
+from costaudit.bill.slices import Bill, Slice, SliceId
+from costaudit.ground.stats import Interval
+from costaudit.whatif.scenario import Batching
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from costaudit.whatif.outcome import Outcome
+    from costaudit.whatif.scenario import Scenario
+
+# Term of the ideal step time that holds each part of the speed of light.
+IDEAL_TERMS: Mapping[SliceId, str] = {
+    SliceId.PREFILL_IDEAL: "prefill_compute",
+    SliceId.DECODE_WEIGHTS_IDEAL: "weights",
+    SliceId.DECODE_KV_IDEAL: "kv",
+}
+SWITCHED = (
+    SliceId.KERNEL_INEFFICIENCY,
+    SliceId.STEP_OVERHEAD,
+    SliceId.PADDING,
+    SliceId.DUPLICATE_PREFILL,
+    SliceId.PREEMPTION,
+)
+OVERHEAD_TERMS = ("overhead", "sequences")
+SOURCES: Mapping[SliceId, str] = {
+    SliceId.PREFILL_IDEAL: "prompt tokens and their context by formula, at the measured peaks",
+    SliceId.DECODE_WEIGHTS_IDEAL: "weights read per decode step, at the measured peaks",
+    SliceId.DECODE_KV_IDEAL: "cached tokens read per decode step, at the measured peaks",
+    SliceId.KERNEL_INEFFICIENCY: "fitted step time over the roofline of the same steps",
+    SliceId.STEP_OVERHEAD: "fitted seconds per step and per sequence that do no work",
+    SliceId.PADDING: "padded prompt tokens and rows that had ended, counted per batch",
+    SliceId.DUPLICATE_PREFILL: "prompt tokens of a shared prefix that were prefilled before",
+    SliceId.PREEMPTION: "tokens recomputed after preemption",
+    SliceId.QUEUE_IDLE: "seconds without a step while requests waited",
+    SliceId.DEMAND_IDLE: "seconds without a request in the window",
+    SliceId.UNEXPLAINED: "device-seconds paid minus those of the replay with every waste",
+}
+CLOSED_LOOP = (
+    "the workload offers work without pause, so lack of demand cannot show;"
+    " a real traffic log would tell"
+)
+
+
+def build_bill(
+    scenario: Scenario,
+    outcome: Outcome,
+    *,
+    paid_device_s: float | Interval,
+    prompt_tokens: int | None = None,
+    output_tokens: int | None = None,
+    sources: Mapping[SliceId, str] | None = None,
+) -> Bill:
+    """The bill of a window that cost `paid_device_s` and went as `outcome` says.
+
+    Args:
+        scenario: what was served, and at which price.
+        outcome: the simulation of that scenario, all wastes present.
+        paid_device_s: device-seconds of all devices; as an interval (least and mean of the
+            rounds) its middle is the whole, and its ends are the ends of the dollars.
+        prompt_tokens: as observed; by default as simulated.
+        output_tokens: likewise.
+        sources: the observed quantities behind a slice, where they differ from SOURCES.
+
+    Raises:
+        InconclusiveError: no tokens were served, or a request does not fit into the KV memory.
+    """
+    paid = paid_device_s
+    if not isinstance(paid, Interval):
+        paid = Interval(low=paid, high=paid)
+    prompts = outcome.prompt_tokens if prompt_tokens is None else prompt_tokens
+    outputs = outcome.output_tokens if output_tokens is None else output_tokens
+    rate = rate_usd_per_device_h(scenario.prices)
+    usd_per_s = None if rate is None else rate / SECONDS_PER_H
+    prefill_share = outcome.prefill_s / outcome.busy_s if outcome.busy_s else 0.0
+    return Bill(
+        gpu_s=paid.mid,
+        slices=_slices(scenario, outcome, paid, {**SOURCES, **(sources or {})}),
+        prompt_tokens=prompts,
+        output_tokens=outputs,
+        prefill_share=prefill_share,
+        usd_per_gpu_h=rate,
+        usd_per_1m_tokens=None
+        if usd_per_s is None
+        else Interval(
+            low=per_1m(paid.low * usd_per_s, prompts + outputs),
+            high=per_1m(paid.high * usd_per_s, prompts + outputs),
+        ),
+        usd_per_1m_input=_unit_usd(paid.mid * prefill_share, usd_per_s, prompts),
+        usd_per_1m_output=_unit_usd(paid.mid * (1 - prefill_share), usd_per_s, outputs),
+        gpu_s_per_1m_tokens=per_1m(paid.mid, prompts + outputs),
+    )
+
+
+def _unit_usd(device_s: float, usd_per_s: float | None, tokens: int) -> float | None:
+    return None if usd_per_s is None or not tokens else per_1m(device_s * usd_per_s, tokens)
+
+
+def _slices(
+    scenario: Scenario, outcome: Outcome, paid: Interval, sources: Mapping[SliceId, str]
+) -> tuple[Slice, ...]:
+    absent = _absent(scenario, outcome)
+    players = tuple(waste for waste in SWITCHED if waste not in absent)
+    ideal, shares = _attribute(scenario, outcome, players)
+    idle = {
+        SliceId.QUEUE_IDLE: outcome.queue_idle_s * scenario.devices,
+        SliceId.DEMAND_IDLE: outcome.demand_idle_s * scenario.devices,
+    }
+    shares |= {
+        waste: Share(value=seconds, band=Interval(low=seconds, high=seconds))
+        for waste, seconds in idle.items()
+    }
+    slices = []
+    for part in SliceId:
+        if part in ideal:
+            slices.append(Slice(id=part, gpu_s=ideal[part], band_gpu_s=None, source=sources[part]))
+        elif part is SliceId.DEMAND_IDLE and scenario.traffic.concurrency is not None:
+            slices.append(_untold(part, CLOSED_LOOP, sources))
+        elif part is not SliceId.UNEXPLAINED:
+            slices.append(_waste(part, shares.get(part), absent.get(part, ""), sources))
+    told = math.fsum(s.gpu_s for s in slices if s.gpu_s is not None)
+    rest = Interval(low=paid.low - told, high=paid.high - told)
+    return (
+        *slices,
+        Slice(
+            id=SliceId.UNEXPLAINED,
+            gpu_s=paid.mid - told,
+            band_gpu_s=rest,
+            source=sources[SliceId.UNEXPLAINED],
+        ),
+    )
+
+
+def _absent(scenario: Scenario, outcome: Outcome) -> dict[SliceId, str]:
+    """Wastes that this window cannot hold, each with its reason; they cost nothing."""
+    absent = {}
+    if scenario.knobs.batching is Batching.CONTINUOUS:
+        absent[SliceId.PADDING] = "continuous batching pads nothing"
+    if not outcome.duplicate_prefill_tokens:
+        absent[SliceId.DUPLICATE_PREFILL] = "no prompt token of a shared prefix was computed twice"
+    if not outcome.kv.preemptions:
+        absent[SliceId.PREEMPTION] = "no sequence was preempted"
+    return absent
+
+
+def _attribute(
+    scenario: Scenario, outcome: Outcome, players: tuple[SliceId, ...]
+) -> tuple[dict[SliceId, float], dict[SliceId, Share]]:
+    """The speed of light by part and each waste's share, in device-seconds."""
+    told: dict[frozenset[SliceId], Mapping[str, float]] = {frozenset(players): outcome.busy_terms_s}
+
+    def terms_s(present: frozenset[SliceId]) -> Mapping[str, float]:
+        with_overhead = present | {SliceId.STEP_OVERHEAD}
+        if scenario.traffic.concurrency is not None and present != with_overhead:
+            # In a closed loop time decides nothing: the same steps are taken, only faster.
+            return {**terms_s(with_overhead), **dict.fromkeys(OVERHEAD_TERMS, 0.0)}
+        if present not in told:
+            told[present] = replay(scenario, present).busy_terms_s
+        return told[present]
+
+    def cost(present: frozenset[SliceId]) -> float:
+        return math.fsum(terms_s(present).values()) * scenario.devices
+
+    light = terms_s(frozenset())
+    ideal = {part: light[term] * scenario.devices for part, term in IDEAL_TERMS.items()}
+    return ideal, dict(shapley(players, cost))
+
+
+def _waste(part: SliceId, share: Share | None, why: str, sources: Mapping[SliceId, str]) -> Slice:
+    if share is None:
+        share = Share(value=0.0, band=Interval(low=0.0, high=0.0))
+    return Slice(id=part, gpu_s=share.value, band_gpu_s=share.band, source=sources[part], why=why)
+
+
+def _untold(part: SliceId, why: str, sources: Mapping[SliceId, str]) -> Slice:
+    return Slice(
+        id=part,
+        gpu_s=None,
+        band_gpu_s=None,
+        source=sources[part],
+        why=why,
+        inside=SliceId.UNEXPLAINED,
+    )

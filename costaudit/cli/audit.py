@@ -1,0 +1,20 @@
+"""From a recording to its audit, as the commands ask for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def audit(run: Path, *, price: float | None, reserved_price: float | None) -> dict[str, Any]:
+    """The Audit document of a recording at these prices (USD per device-hour).
+
+    Raises:
+        CostauditError: it is no recording, or holds too little to be audited.
+    """
+    from costaudit.audit.build import AuditOptions, build_audit
+
+    options = AuditOptions(usd_per_device_h=price, reserved_usd_per_device_h=reserved_price)
+    return build_audit(run, options=options)

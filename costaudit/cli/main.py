@@ -1,0 +1,100 @@
+"""The program: its commands, and the one place where errors are printed and exit codes chosen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from costaudit.cli import catalogue, doctor, gate, profile, report
+from costaudit.ground.errors import CostauditError
+
+EXIT_USAGE, EXIT_TARGET, EXIT_INTERRUPTED, EXIT_PIPE = 2, 4, 130, 141
+_HELP = """Where the money of your LLM inference goes, what to fix first, what that saves.
+
+Start with `costaudit profile demo`: it audits a small model with random weights, right here."""
+_EXIT_CODES = """Exit codes: 0 done or passed, 1 budget broken, 2 usage or configuration,
+3 inconclusive, 4 target failed or unreachable, 5 nothing could be recorded, 130 interrupted."""
+
+app = typer.Typer(
+    help=_HELP,
+    epilog=_EXIT_CODES,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("profile")(profile.profile)
+app.command("report")(report.report)
+app.command("gate")(gate.gate)
+app.command("steps")(catalogue.steps)
+app.command("probes")(catalogue.probes)
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def _program(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from costaudit import __version__
+
+        typer.echo(f"costaudit {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a command line; every error becomes one sentence and a hint on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows ASCII only
+    try:
+        code = app(arguments, prog_name="costaudit", standalone_mode=False)
+        sys.stdout.flush()
+    except CostauditError as err:
+        return _complain(err.message, err.hint, err.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted", "", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has left; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except MemoryError:
+        hint = "take a smaller model, --batch-size or --kv-budget"
+        return _complain("out of memory", hint, EXIT_TARGET)
+    except Exception as err:  # noqa: BLE001 - the last line of defence: no traceback for a user
+        return _unexpected(err)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    typer.echo(f"costaudit: {message}", err=True)
+    if hint:
+        typer.echo(f"hint: {hint}", err=True)
+    return code
+
+
+def _unexpected(err: Exception) -> int:
+    """A wrong command line (typer's own errors know how to say it), else a fault of ours."""
+    if hasattr(err, "format_message"):
+        message = err.format_message().rstrip(".")
+        return _complain(message, "costaudit COMMAND --help lists what there is", EXIT_USAGE)
+    if os.environ.get("COSTAUDIT_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(err)
+    what = " ".join(f"{type(err).__name__}: {err}".split())
+    return _complain(
+        f"this is a fault of costaudit: {what}",
+        "COSTAUDIT_DEBUG=1 prints the traceback; please report it with the command you ran",
+        EXIT_TARGET,
+    )

@@ -1,0 +1,1 @@
+"""The order of the steps: searched, priced and set beside the conventional ones."""

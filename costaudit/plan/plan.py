@@ -1,0 +1,86 @@
+"""The plan: what each step saves, in which order, and what the usual orders come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from costaudit.ground.stats import Interval
+    from costaudit.playbook.step import Evidence
+
+
+class Verdict(StrEnum):
+    """What became of a step; one that applies but costs more than it saves does not apply here."""
+
+    APPLIES = "applies"
+    DOES_NOT_APPLY = "does-not-apply"
+    CANNOT_TELL = "cannot-tell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """What is saved, as a share of the present bill and in the plan's unit; below zero: a loss.
+
+    `point_share` is the middle of the cautious and the hopeful edge under the fitted step times;
+    the marginals' points sum to the joint one. The interval covers both edges, the draws of the
+    step times and their held-out error.
+    """
+
+    point_share: float
+    share: Interval
+    cost: Interval  # per 1M tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """One step in the plan.
+
+    `rank` is its place in the best order from 1, None outside it; `why_not` says why outside.
+    `standalone` is alone on today's scenario (with what it requires, whose own saving is not
+    counted); `marginal` is what it adds after those before it in the best order.
+    """
+
+    id: str
+    rank: int | None
+    verdict: Verdict
+    why_not: str
+    standalone: Saving | None
+    marginal: Saving | None
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A priced order of steps; costs per 1M tokens in the plan's unit.
+
+    Each path begins with the present cost and holds the cost after each step: `cautious_path`
+    where every change brings the least it may, `hopeful_path` where it brings the most.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    cautious_path: tuple[float, ...]
+    hopeful_path: tuple[float, ...]
+
+    @property
+    def cost(self) -> float:
+        """What is left in the end, if every change brings the least it may."""
+        return self.cautious_path[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The best order, every step of the playbook, and the conventional orders beside it.
+
+    `steps` begins with those of the best order. No order of applicable steps ends at a lower
+    cautious cost than `best` (up to eight applicable steps; beyond, none that the beam met).
+    """
+
+    unit: str  # of all costs: "usd" or "device_s", per 1M tokens
+    present_cost: float
+    steps: tuple[PlannedStep, ...]
+    best: Order
+    conventional: tuple[Order, ...]
+    joint: Saving | None  # of all steps of the best order; None where it is empty

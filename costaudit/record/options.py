@@ -1,0 +1,98 @@
+"""What a recording is asked to be, and what it says while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+from costaudit.ground.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileOptions:
+    """How to record one target. None means: decided from the workload or the machine.
+
+    Attributes:
+        target: "demo", a model directory or a hub id.
+        path: where the recording is written.
+        probe: a shipped workload's name, or the path of a workload's TOML file.
+        batch_size: sequences per static batch; by default the workload's concurrency.
+        kv_budget_bytes: memory that the KV cache may take.
+        time_budget_s: device seconds that the whole recording should take.
+        rounds: interleaved rounds of the step probes.
+        replay_rounds: times that each batch of the workload is replayed.
+        scale: factor on the workload's lengths; by default what context and time allow.
+    """
+
+    target: str
+    path: Path
+    device: str = "auto"
+    dtype: str = "auto"
+    dummy_weights: bool = False
+    trust_remote_code: bool = False
+    revision: str | None = None
+    probe: str = "chat"
+    batch_size: int | None = None
+    kv_budget_bytes: int | None = None
+    time_budget_s: float = 60.0
+    seed: int = 0
+    rounds: int = 5
+    replay_rounds: int = 3
+    scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run is: `fraction` 0 to 1, what it is doing, seconds left (None: not known yet)."""
+
+    fraction: float
+    label: str
+    seconds_left: float | None
+
+
+Listener = Callable[[Progress], None]
+
+_AT_LEAST = {
+    "batch_size": 1,
+    "kv_budget_bytes": 1,
+    "time_budget_s": 1,
+    "rounds": 1,
+    "replay_rounds": 1,
+}
+
+
+def check_options(options: ProfileOptions) -> None:
+    """Refuse numbers that no run can have.
+
+    Raises:
+        UsageError: a number is too small, or the scale is not within 0 … 1.
+    """
+    for name, low in _AT_LEAST.items():
+        value = getattr(options, name)
+        if value is not None and not value >= low:
+            raise UsageError(f"{name} = {value} is below {low}")
+    if options.scale is not None and not 0 < options.scale <= 1:
+        raise UsageError(f"scale = {options.scale} is outside 0 … 1")
+
+
+def to_meta(options: ProfileOptions) -> dict[str, object]:
+    """The options as JSON values, without the path: a recording may be moved."""
+    return {name: value for name, value in asdict(options).items() if name != "path"}
+
+
+def from_meta(stored: object, path: Path) -> ProfileOptions:
+    """The options that `to_meta` wrote; unknown keys of a newer costaudit are left out.
+
+    Raises:
+        UsageError: the recording is not one of a profile.
+    """
+    if not isinstance(stored, dict) or "target" not in stored:
+        raise UsageError(
+            f"{path} holds no plan to go on with", hint="start again with `costaudit profile`"
+        )
+    known = {field.name for field in fields(ProfileOptions)}
+    return ProfileOptions(path=path, **{k: v for k, v in stored.items() if k in known})

@@ -1,0 +1,103 @@
+"""The kinds of tasks a run is made of, and which come first; later ones are planned on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from costaudit.probe.draw import context_scale, draw
+from costaudit.record import about, kv, pressure, replay, steps
+from costaudit.record.peaks import measure_peaks
+from costaudit.record.run import (
+    LADDER_SHARE,
+    PEAKS_SHARE,
+    PRESSURE_SHARE,
+    REPLAY_SHARE,
+    STEPS_SHARE,
+    Run,
+    device_of,
+)
+from costaudit.record.spans import span
+from costaudit.recording.rows import Task
+
+if TYPE_CHECKING:
+    from costaudit.record.options import ProfileOptions
+
+Stage = Callable[[Run, Task], None]
+
+
+def first_tasks(options: ProfileOptions) -> tuple[Task, ...]:
+    """What every run begins with; "calibrate" plans the step probes and they the rest.
+
+    `est_s` of a planning task stands for all that it will plan.
+    """
+    rest = STEPS_SHARE + LADDER_SHARE + REPLAY_SHARE + PRESSURE_SHARE
+    planned = {
+        "about": 0.1,
+        "peaks": options.time_budget_s * PEAKS_SHARE,
+        "kv": 0.2,
+        "calibrate": options.time_budget_s * rest,
+    }
+    return tuple(Task(id=k, kind=k, spec={"est_s": est_s}) for k, est_s in planned.items())
+
+
+def _about(run: Run, task: Task) -> None:
+    given = run.options.batch_size is not None
+    run.recording.add(
+        *about.about_target(run.engine.target, batch_size=run.batch_size, given=given),
+        *about.about_device(run.engine),
+        *about.about_software(),
+        done=task.id,
+    )
+
+
+def _peaks(run: Run, task: Task) -> None:
+    facts = measure_peaks(
+        run.engine.timed,
+        device=device_of(run.engine),
+        dtype=run.engine.target.dtype,
+        budget_s=run.options.time_budget_s * PEAKS_SHARE,
+        free_bytes=pressure.free_bytes(run.engine),
+    )
+    run.recording.add(*facts, done=task.id)
+
+
+def _calibrate(run: Run, task: Task) -> None:
+    """The longest context that the workload will reach decides how far the probes go."""
+    context = run.engine.target.shape.max_context_tokens
+    longest = max(r.prompt_tokens + r.output_tokens for r in draw(run.workload))
+    scale = run.options.scale or context_scale(run.workload, context)
+    steps.calibrate(run, task, longest_context_tokens=round(longest * scale))
+
+
+STAGES: Mapping[str, Stage] = MappingProxyType(
+    {
+        "about": _about,
+        "peaks": _peaks,
+        "kv": kv.measure_kv,
+        "calibrate": _calibrate,
+        "step": steps.step,
+        "span": span,
+        "workload": replay.plan_workload,
+        "ladder": replay.replay,
+        "replay": replay.replay,
+        "requests": replay.record_requests,
+        "pressure": pressure.ramp,
+    }
+)
+DOING: Mapping[str, str] = MappingProxyType(
+    {
+        "about": "looking at target and device",
+        "peaks": "measuring the device's peaks",
+        "kv": "weighing the KV cache",
+        "calibrate": "sizing the probes",
+        "step": "timing prefill and decode steps",
+        "span": "reading the driver's counters",
+        "workload": "fitting the workload to this machine",
+        "ladder": "one prompt alone, then eight together",
+        "replay": "replaying the workload",
+        "requests": "writing down the requests",
+        "pressure": "raising the pressure on the KV cache",
+    }
+)

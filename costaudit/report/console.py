@@ -1,0 +1,180 @@
+"""The audit in a terminal; fits 80 columns and reads as well without colour."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Literal
+
+from costaudit.report.bill_rows import IDEAL, WASTE
+from costaudit.report.view import View, view
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from costaudit.report.bill_rows import SliceRow
+
+WIDTH = 80
+_BAR = 18
+_CODE_LINES = 4
+_GLYPH = {IDEAL: "█", WASTE: "▓"}
+_STYLE = {IDEAL: "green", WASTE: "yellow"}
+_FULL_TABLE = 76  # columns below which the table of steps leaves out its last column
+
+
+def console_text(document: Mapping[str, Any], *, width: int = WIDTH, colour: bool = False) -> str:
+    """The audit as text of at most `width` columns, with ANSI colours where wanted."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    _print(console, view(document))
+    text = out.getvalue().replace("\N{NO-BREAK SPACE}", " ")  # it kept words together, no more
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def _print(console: Console, seen: View) -> None:
+    console.print(seen.model, style="bold")
+    console.print(seen.subtitle, style="dim")
+    for warning in seen.warnings:
+        console.print(f"! {warning}", style="bold yellow")
+    console.print()
+    console.print(f"{seen.cost} {seen.cost_unit}", style="bold")
+    console.print(" · ".join(seen.cost_lines), style="dim")
+    console.print(seen.summary)
+    _heading(console, "Where it goes")
+    console.print(_waterfall(seen))
+    for row in seen.slices:
+        if row.share is None:
+            console.print(f"  {row.title}: {row.note}.", style="dim")
+    _print_first(console, seen)
+    _heading(console, "Playbook")
+    console.print(_playbook(console, seen))
+    for step in seen.other_steps:
+        console.print(f"  {step.title} ({step.id}) {step.verdict}: {step.why_not}", style="dim")
+    _print_orders(console, seen)
+    _print_phases(console, seen)
+    _print_rest(console, seen)
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print()
+    console.print(text, style="bold underline")
+
+
+def _grid(*columns: str) -> Table:
+    """A table without lines; ">" and "<" say how each column stands, "!" that it never wraps."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column[0] == ">" else "left"
+        table.add_column(column[1:], justify=justify, no_wrap=column[0] == "!")
+    return table
+
+
+def _waterfall(seen: View) -> Table:
+    from rich.text import Text
+
+    table = _grid("!", "!", ">share", ">per 1M", "!range")
+    for row in seen.slices:
+        table.add_row(
+            row.title,
+            Text(_bar(row), style=_STYLE.get(row.kind, "")),
+            row.share_text,
+            row.cost.removesuffix(" device-s"),
+            row.band,
+        )
+    return table
+
+
+def _bar(row: SliceRow) -> str:
+    """A bar at its place in the whole; a slice too thin to be drawn is a thin line."""
+    if not row.share:
+        return ""
+    first = min(round(max(row.start, 0.0) * _BAR), _BAR - 1)
+    last = min(round((row.start + row.share) * _BAR), _BAR)
+    return " " * first + (_GLYPH.get(row.kind, "░") * (last - first) or "▏")
+
+
+def _print_first(console: Console, seen: View) -> None:
+    from rich.padding import Padding
+
+    _heading(console, "Do this first")
+    for step in seen.first_steps:
+        console.print(f"{step.rank}. {step.title}", style="bold")
+        saves = (
+            f"saves {step.added} ({step.added_usd})" if step.added_usd else f"saves {step.added}"
+        )
+        after = f"; then {step.after} per 1M" if step.after else ""
+        lines = [f"{saves}{after}", f"{step.effort} · {step.risk} · {step.confidence}"]
+        lines += [f"because {text}" for text in step.evidence[:2]]
+        lines += [f"  {line}" for line in _code(step.snippet)]
+        for line in lines:
+            console.print(Padding(line, (0, 0, 0, 3)))
+    console.print(seen.plan_line)
+
+
+def _code(snippet: str) -> list[str]:
+    """The first lines of a snippet that do something."""
+    lines = [line for line in snippet.splitlines() if line.strip() and not line.startswith("#")]
+    return [*lines[:_CODE_LINES], *(["…"] if len(lines) > _CODE_LINES else [])]
+
+
+def _playbook(console: Console, seen: View) -> Table:
+    wide = console.width > _FULL_TABLE
+    columns = (">#", "<step", ">alone", ">added", "<effort", "<risk")
+    table = _grid(*(columns if wide else columns[:-1]))
+    for step in seen.steps:
+        cells = (step.rank, step.id, step.alone, step.added, step.effort)
+        table.add_row(*cells, *([step.risk.removeprefix("risk: ")] if wide else []))
+    return table
+
+
+def _print_orders(console: Console, seen: View) -> None:
+    if not seen.orders:
+        return
+    _heading(console, "Order: what is left to pay per 1M tokens after each step")
+    steps = max((len(order.steps) for order in seen.orders), default=0)
+    table = _grid("<order", *(f">{n}" for n in range(1, steps + 1)))
+    for order in seen.orders:
+        costs = [cost.removesuffix(" device-s") for _, cost in order.steps]
+        table.add_row(order.name, *costs, style="bold" if order.best else "")
+    console.print(table)
+
+
+def _print_phases(console: Console, seen: View) -> None:
+    _heading(console, "Phases")
+    table = _grid("!", ">tokens/s", ">MFU", ">MBU", "!bound by", "!", ">p50", ">p95", ">p99")
+    for p in seen.phases:
+        cells = (p.tokens_per_s, p.mfu, p.mbu, p.bound, p.latency_name, p.p50, p.p95, p.p99)
+        table.add_row(p.name, *cells)
+    console.print(table)
+
+
+def _print_rest(console: Console, seen: View) -> None:
+    for title, facts in (("KV cache", seen.kv), ("Workload", seen.workload)):
+        _heading(console, title)
+        for fact in facts:
+            note = f" ({fact.note})" if fact.note else ""
+            console.print(f"{fact.label}: {fact.text}{note}")
+    error = seen.steptime[0]
+    _heading(console, "How far to trust this")
+    console.print(f"Step-time model: {error.label.lower()} {error.text}; {error.note}")
+    for note in seen.notes:
+        console.print(note)
+    if seen.unknown:
+        _heading(console, "Unknown")
+        for fact in seen.unknown:
+            console.print(f"{fact.label}: {fact.text}")

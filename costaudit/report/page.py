@@ -1,0 +1,91 @@
+"""The audit as one HTML page and as Markdown, from the templates in reports/templates."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from costaudit.ground.shipped import shipped
+from costaudit.report import drawing
+from costaudit.report.view import view
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jinja2 import Environment
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$!])")
+
+
+def html_page(document: Mapping[str, Any]) -> str:
+    """One self-contained page; its policy allows nothing but its own style and script.
+
+    Raises:
+        FileNotFoundError: the installation has no templates.
+    """
+    seen = view(document)
+    style, script = (_asset(name) for name in ("page.css", "page.js"))
+    dollars = document["bill"]["usd_per_1m_tokens"] is not None
+    return (
+        _environment(autoescape=True)
+        .get_template("page.html")
+        .render(
+            v=seen,
+            bars=drawing.bars(seen.slices),
+            roofline=drawing.roofline(document),
+            orders=drawing.orders(seen.orders, dollars=dollars),
+            style=style,
+            script=script,
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+        )
+    )
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The audit as Markdown with tables, for a pull request or a wiki.
+
+    Raises:
+        FileNotFoundError: the installation has no templates.
+    """
+    text = _environment(autoescape=False).get_template("report.md").render(v=view(document))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(shipped("templates")),
+        autoescape=autoescape,  # noqa: S701 - on for HTML; Markdown has the filter `md`
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["md"] = markdown_text
+    environment.filters["fence"] = markdown_code
+    return environment
+
+
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def markdown_code(text: str) -> str:
+    """A fenced block whose fence is longer than any inside."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}sh\n{text.strip()}\n{fence}"
+
+
+def _asset(name: str) -> str:
+    return (shipped("templates") / name).read_text(encoding="utf-8").strip()
+
+
+def _hash(text: str) -> str:
+    """A source expression of a Content-Security-Policy for this very text."""
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

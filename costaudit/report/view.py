@@ -1,0 +1,173 @@
+"""The Audit document in words, for every renderer that is not a machine's.
+
+All that needs a number formatted, a row joined or a plural chosen happens here, so that templates
+and the console only lay out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from costaudit.audit.document import why_unknown
+from costaudit.report import bill_rows, fact_rows, figures, step_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FIRST = 3  # steps that stand on the first screen
+_WEIGHTS = {
+    "random": (
+        "The weights are random. Speed and cost do not depend on the values of the weights; "
+        "the quality of answers does, and is not judged here."
+    ),
+    "dummy": (
+        "The weights are made up from the architecture alone. Speed and cost do not depend on "
+        "their values; the quality of answers does, and is not judged here."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One audit, ready to be laid out; every text is final."""
+
+    model: str
+    subtitle: str
+    cost: str
+    cost_unit: str
+    cost_lines: tuple[str, ...]
+    summary: str
+    plan_line: str
+    warnings: tuple[str, ...]
+    slices: list[bill_rows.SliceRow]
+    steps: list[step_rows.StepRow]
+    other_steps: list[step_rows.StepRow]
+    orders: list[step_rows.OrderRow]
+    phases: list[fact_rows.PhaseRow]
+    kv: list[fact_rows.Fact]
+    ramp: fact_rows.Grid | None
+    workload: list[fact_rows.Fact]
+    device: list[fact_rows.Fact]
+    target: list[fact_rows.Fact]
+    steptime: list[fact_rows.Fact]
+    instruments: list[fact_rows.Fact]
+    unknown: list[fact_rows.Fact]
+    provenance: list[fact_rows.Fact]
+    notes: tuple[str, ...]
+
+    @property
+    def first_steps(self) -> list[step_rows.StepRow]:
+        """What to do first."""
+        return self.steps[:FIRST]
+
+
+def view(document: Mapping[str, Any]) -> View:
+    """The words of an Audit document."""
+    bill, target = document["bill"], document["target"]
+    slices = bill_rows.slice_rows(bill)
+    steps, others = step_rows.step_rows(document)
+    return View(
+        model=target["model"],
+        subtitle=_subtitle(document),
+        cost=figures.per_million(bill["usd_per_1m_tokens"], bill.get("gpu_s_per_1m_tokens")),
+        cost_unit="per 1M tokens",
+        cost_lines=tuple(_cost_lines(document)),
+        summary=_summary(slices, dollars=bill["usd_per_1m_tokens"] is not None),
+        plan_line=_plan_line(document, steps),
+        warnings=tuple(_warnings(document)),
+        slices=slices,
+        steps=steps,
+        other_steps=others,
+        orders=step_rows.order_rows(document),
+        phases=fact_rows.phase_rows(document["phases"]),
+        kv=fact_rows.kv_facts(document["kv_cache"]),
+        ramp=fact_rows.ramp_grid(document["kv_cache"]),
+        workload=fact_rows.workload_facts(document["workload"]),
+        device=fact_rows.device_facts(document["device"]),
+        target=fact_rows.target_facts(target),
+        steptime=fact_rows.steptime_facts(document["steptime"]),
+        instruments=fact_rows.instrument_facts(document.get("instruments", [])),
+        unknown=fact_rows.unknown_facts(document),
+        provenance=fact_rows.provenance_facts(document),
+        notes=tuple(_notes(document)),
+    )
+
+
+def _subtitle(document: Mapping[str, Any]) -> str:
+    target, device, workload = document["target"], document["device"], document["workload"]
+    parts = (
+        f"{target['engine']} {target['engine_version'] or ''}".strip(),
+        f"{device['count'] or '?'} × {device['name'] or 'unknown device'}",
+        f"workload {workload.get('probe') or workload.get('trace') or figures.UNKNOWN}",
+    )
+    return " · ".join(parts)
+
+
+def _cost_lines(document: Mapping[str, Any]) -> list[str]:
+    bill = document["bill"]
+    dollars = bill["usd_per_1m_tokens"] is not None
+    key = "usd_per_1m_tokens_interval" if dollars else "gpu_s_per_1m_tokens_interval"
+    lines = []
+    if between := figures.interval(bill.get(key), dollars=dollars):
+        lines.append(f"range {between}")
+    if dollars and bill["usd_per_1m_input"] is not None and bill["usd_per_1m_output"] is not None:
+        entry, output = bill["usd_per_1m_input"], bill["usd_per_1m_output"]
+        lines.append(f"input {figures.usd(entry)}, output {figures.usd(output)}")
+    if dollars and bill.get("gpu_s_per_1m_tokens") is not None:
+        lines.append(figures.significant(bill["gpu_s_per_1m_tokens"], " device-seconds"))
+    if bill["usd_per_gpu_h"] is not None:
+        lines.append(f"at {figures.usd(bill['usd_per_gpu_h'])} per device-hour")
+    if not dollars and not document["steptime"].get("refused"):
+        why = why_unknown(document, "bill.usd_per_1m_tokens") or bill.get("why")
+        lines.append(f"no dollars: {why or 'no price is known'}")
+    return lines
+
+
+def _summary(slices: Sequence[bill_rows.SliceRow], *, dollars: bool) -> str:
+    sums = bill_rows.shares_by_kind(slices)
+    whole = "dollar" if dollars else "device-second"
+    parts = [
+        f"{figures.percent(sums[bill_rows.IDEAL])} buys work at the speed of light",
+        f"{figures.percent(sums[bill_rows.WASTE])} is waste with a name",
+        f"{figures.percent(sums[bill_rows.OPEN])} is unexplained",
+    ]
+    return f"Of each {whole}, {parts[0]}, {parts[1]}, {parts[2]}."
+
+
+def _plan_line(document: Mapping[str, Any], steps: Sequence[step_rows.StepRow]) -> str:
+    if not steps:
+        return "No step of the playbook applies here as far as it could be judged."
+    joint, path = document["order"].get("joint"), document["order"].get("best_path") or []
+    many = f"{len(path)} steps in the best order" if len(path) != 1 else "one step"
+    if joint is None or not path:
+        return f"{len(steps)} steps of the playbook apply."
+    saved = figures.percent_range(joint["low_share"], joint["high_share"])
+    last = figures.per_million(path[-1]["usd_per_1m"], path[-1]["gpu_s_per_1m_tokens"])
+    return f"Together, {many} save {saved}, down to about {last} per 1M tokens."
+
+
+def _warnings(document: Mapping[str, Any]) -> list[str]:
+    steptime, found = document["steptime"], []
+    if steptime.get("refused"):
+        why = steptime.get("why") or (
+            f"the step-time model is {figures.percent(steptime['error_p50_share'])} off on "
+            "probes it has not seen"
+        )
+        found.append(f"Dollar claims are refused: {why}.".replace("..", "."))
+    if text := _WEIGHTS.get(document["target"].get("weights") or ""):
+        found.append(text)
+    found += [
+        f"The price of {price['source']} is stale ({price['as_of'] or 'undated'}): give today's "
+        "with --price."
+        for price in document["pricing"]["prices"]
+        if price["stale"]
+    ]
+    return found
+
+
+def _notes(document: Mapping[str, Any]) -> list[str]:
+    own = document.get("notes", [])
+    steptime = document["steptime"].get("notes", [])
+    provenance = document.get("provenance", {}).get("notes", [])
+    return list(dict.fromkeys([*own, *steptime, *provenance]))

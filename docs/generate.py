@@ -1,0 +1,135 @@
+"""Writes what the README quotes from the tool itself, so that it cannot grow old.
+
+    python docs/generate.py             rewrite the marked blocks of README.md
+    python docs/generate.py --check     exit with 1 and a diff where a block is stale
+    python docs/generate.py --picture   also take docs/page.png again (needs Chromium)
+
+A block begins with `<!-- generated: NAME -->` and ends with `<!-- end -->`; NAME is one of BLOCKS.
+The sample is docs/sample.json, a real audit: `costaudit report demo.costaudit --format json`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DOCS = Path(__file__).resolve().parent
+README = DOCS.parent / "README.md"
+SAMPLE = DOCS / "sample.json"
+PICTURE = DOCS / "page.png"
+BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def help_block() -> str:
+    """What `costaudit --help` prints at 80 columns."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "costaudit", "--help"],
+        cwd=DOCS.parent,
+        env=os.environ | {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return fenced(shown.stdout)
+
+
+def exit_codes_block() -> str:
+    """The tree of errors as a table; 0 and 1 are answers, not errors."""
+    from costaudit.ground.errors import CostauditError
+
+    rows = {0: "done, or the gate passed", 1: "the gate found a budget broken"}
+    for error in branches(CostauditError):
+        rows[error.exit_code] = (inspect.getdoc(error) or "").splitlines()[0].rstrip(".")
+    table = "\n".join(f"| {code} | {meaning} |" for code, meaning in sorted(rows.items()))
+    return f"| code | means |\n|---|---|\n{table}"
+
+
+def branches(error: type[Any]) -> Iterator[type[Any]]:
+    """All errors below one, each before its own branches."""
+    for below in error.__subclasses__():
+        yield below
+        yield from branches(below)
+
+
+def sample_block() -> str:
+    """The terminal report of the sample, without colours."""
+    from costaudit.report.console import console_text
+
+    return fenced(console_text(sample()))
+
+
+def sample() -> dict[str, Any]:
+    """The real audit that the README shows."""
+    document: dict[str, Any] = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    return document
+
+
+def fenced(text: str) -> str:
+    """A block of literal text; trailing spaces are nobody's information."""
+    return "```text\n" + "\n".join(map(str.rstrip, text.strip("\n").splitlines())) + "\n```"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "help": help_block,
+    "exit-codes": exit_codes_block,
+    "sample": sample_block,
+}
+
+
+def generated(text: str) -> str:
+    """The text with each marked block written afresh.
+
+    Raises:
+        KeyError: a block of a name that nobody writes.
+    """
+    return BLOCK.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", text)
+
+
+def take_picture() -> None:
+    """A picture of the sample's page at 1280×800, by headless Chromium."""
+    from costaudit.report.page import html_page
+
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        sys.exit("no Chromium here: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "page.html"
+        page.write_text(html_page(sample()), encoding="utf-8")
+        subprocess.run(
+            [
+                *(browser, "--headless=new", "--no-sandbox", "--hide-scrollbars"),
+                *("--window-size=1280,800", f"--screenshot={PICTURE}", page.as_uri()),
+            ],
+            capture_output=True,
+            check=True,
+        )
+
+
+def main(flags: set[str]) -> None:
+    """Checks or rewrites; see the top of this file."""
+    if unknown := flags - {"--check", "--picture"}:
+        sys.exit(f"unknown: {' '.join(sorted(unknown))}\n{__doc__}")
+    old = README.read_text(encoding="utf-8")
+    new = generated(old)
+    if "--check" in flags:
+        names = (str(README.name), "as generated: python docs/generate.py")
+        sys.exit("\n".join(difflib.unified_diff(old.splitlines(), new.splitlines(), *names)) or 0)
+    README.write_text(new, encoding="utf-8")
+    if "--picture" in flags:
+        take_picture()
+
+
+if __name__ == "__main__":
+    main(set(sys.argv[1:]))

@@ -1,0 +1,185 @@
+"""What the commands print and write, on a synthetic audit."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+from costaudit.cli import audit, catalogue, doctor, gate, main, profile, progress, report
+from costaudit.cli.options import bytes_of
+from costaudit.ground.errors import UsageError
+from costaudit.record.options import Progress
+
+SAMPLE = Path(__file__).parents[1] / "report" / "sample_audit.json"
+
+
+@pytest.fixture
+def prices(monkeypatch):
+    """The audit of any recording is the sample; what was asked for is kept."""
+    asked = []
+
+    def fake(run, *, price, reserved_price):
+        asked.append((run, price, reserved_price))
+        return json.loads(SAMPLE.read_text(encoding="utf-8"))
+
+    monkeypatch.setattr(audit, "audit", fake)
+    return asked
+
+
+def test_report_in_every_form(prices, capsys, tmp_path):
+    assert main.run(["report", "x.costaudit"]) == 0
+    assert "Do this first" in capsys.readouterr().out
+    assert main.run(["report", "x.costaudit", "--format", "json", "--price", "3"]) == 0
+    assert json.loads(capsys.readouterr().out)["schema"] == "costaudit.audit/1"
+    page = tmp_path / "page.html"
+    assert main.run(["report", "x.costaudit", "--format", "html", "-o", str(page)]) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert capsys.readouterr().out == ""
+    assert prices[1] == (Path("x.costaudit"), 3.0, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [("max = 0.7", 0), ("max = 0.66", 3), ("max = 0.1", 1), ("min = 0.7", 1)]
+)
+def test_gate_exit_codes(prices, capsys, tmp_path, line, code):
+    budget = tmp_path / "budget.toml"
+    budget.write_text(f'[[budget]]\nmetric = "usd_per_1m_tokens"\n{line}\n', encoding="utf-8")
+    assert main.run(["gate", "x", "--budget", str(budget)]) == code
+    told = capsys.readouterr().out
+    assert main.run(["gate", "x", "--budget", str(budget), "--json"]) == code
+    result = json.loads(capsys.readouterr().out)["result"]
+    assert f"gate: {result}" in told
+    assert result == {0: "passed", 1: "broken", 3: "inconclusive"}[code]
+
+
+def test_profile_records_audits_and_writes(prices, capsys, tmp_path, monkeypatch):
+    from costaudit.record import profile as room
+
+    seen = []
+
+    def record(options, *, progress):
+        progress(Progress(fraction=0.5, label="half", seconds_left=3.0))
+        seen.append(options)
+        return options.path
+
+    monkeypatch.setattr(room, "record_profile", record)
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "demo.html"
+    flags = ["--kv-budget", "1GiB", "--price", "2", "--html", str(page), "--json"]
+    assert main.run(["profile", "demo", *flags]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["schema"] == "costaudit.audit/1"
+    assert "recording: demo.costaudit" in err
+    assert page.is_file()
+    assert (seen[0].target, seen[0].path, seen[0].probe) == (
+        "demo",
+        Path("demo.costaudit"),
+        "chat",
+    )
+    assert seen[0].kv_budget_bytes == 2**30
+    assert prices == [(Path("demo.costaudit"), 2.0, None)]
+
+
+def test_profile_goes_on_with_a_recording(prices, tmp_path, monkeypatch):
+    from costaudit.record import profile as room
+
+    seen = []
+    monkeypatch.setattr(room, "resume_profile", lambda p, *, progress: seen.append(p) or p)
+    assert main.run(["profile", "--resume", "x.costaudit"]) == 0
+    assert seen == [Path("x.costaudit")]
+
+
+def test_force_replaces_a_recording_and_nothing_else(prices, tmp_path, monkeypatch):
+    from costaudit.record import profile as room
+    from costaudit.recording.recording import Recording
+
+    monkeypatch.setattr(room, "record_profile", lambda o, *, progress: o.path)
+    old = tmp_path / "demo.costaudit"
+    Recording.create(old).close()
+    assert main.run(["profile", "demo", "-o", str(old), "--force"]) == 0
+    assert not old.exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("demo", "demo"),
+        ("meta-llama/Llama-3.1-8B", "Llama-3.1-8B"),
+        ("/models/my/", "my"),
+        ("/", "run"),
+    ],
+)
+def test_a_recording_is_named_after_its_target(target, name):
+    assert profile.default_path(target) == Path(f"{name}.costaudit")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4GiB", 4 * 2**30), ("500MB", 500 * 10**6), ("1.5k", 1500), ("77", 77), (None, None)],
+)
+def test_amounts_of_memory(text, size):
+    assert bytes_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "-1", "4 GiBi", "1e9", "GiB"])
+def test_no_amount_of_memory(text):
+    with pytest.raises(UsageError):
+        bytes_of(text)
+
+
+def test_the_catalogues(capsys):
+    assert main.run(["steps"]) == 0
+    listed = capsys.readouterr().out
+    assert main.run(["steps", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert len(facts) >= 6
+    for step in facts:
+        assert step["id"] in listed
+        assert main.run(["steps", step["id"]]) == 0
+        page = capsys.readouterr().out
+        assert "Why it costs" in page
+        assert all(engine in page for engine in step["snippets"])
+    assert main.run(["probes", "--json"]) == 0
+    names = {w["name"] for w in json.loads(capsys.readouterr().out)}
+    assert {"chat", "rag", "batch-of-eight"} <= names
+    assert main.run(["probes", "rag"]) == 0
+    assert "15,000 tokens" in capsys.readouterr().out
+
+
+def test_the_doctor_tells_what_would_help(capsys):
+    assert main.run(["doctor"]) == 0
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 80
+    assert main.run(["doctor", "--json"]) == 0
+    for check in json.loads(capsys.readouterr().out):
+        assert check["what"] in told
+        assert check["state"] == "ok" or check["would_help"]
+
+
+def test_lines_of_progress_come_at_most_every_ten_seconds(capsys):
+    now = 0.0
+    listen = progress._lines(lambda: now)
+    for second in range(61):
+        now = float(second)
+        listen(Progress(fraction=second / 60, label="decode", seconds_left=60.0 - second))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 6
+    assert lines[0] == " 17 %  decode  0:50 left"
+
+
+def test_time_left_is_not_invented():
+    assert progress.time_left(None) == ""
+    assert progress.time_left(75.4) == "1:15 left"
+
+
+def test_commands_decide_nothing_in_25_lines():
+    for command in (
+        *(report.report, gate.gate, catalogue.steps, catalogue.probes, doctor.doctor),
+        profile.profile,
+    ):
+        source = inspect.getsource(command)
+        body = source[source.index(") -> None:") :].count("\n") - 1
+        assert body <= 25, command.__name__

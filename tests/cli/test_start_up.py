@@ -1,0 +1,62 @@
+"""The program starts fast because it loads nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("torch", "transformers", "pynvml", "nvtx", "pandas", "scipy", "numpy", "rich", "jinja2")
+HEAVY = (*HEAVY, "psutil", "pydantic", "jsonschema", "safetensors", "tokenizers")
+PROGRAM = """
+import sys
+from costaudit.cli.main import run
+code = run({arguments!r})
+print("loaded:", *sorted({heavy!r} & set(sys.modules)))
+sys.exit(code)
+"""
+
+
+def loaded(*arguments: str) -> set[str]:
+    program = PROGRAM.format(arguments=list(arguments), heavy=set(HEAVY))
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rsplit("loaded:", 1)[1].split())
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["profile"], ["report"], ["gate"], ["steps"], ["probes"], ["doctor"]]
+)
+def test_help_loads_nothing_heavy(command):
+    assert loaded(*command, "--help") == set()
+
+
+def test_the_playbook_and_the_workloads_are_read_without_the_machine():
+    assert not loaded("steps") & {"torch", "transformers", "pynvml", "nvtx", "pandas"}
+    assert not loaded("probes") & {"torch", "transformers", "pynvml", "nvtx", "pandas"}
+
+
+def test_the_doctor_does_not_load_what_it_looks_for():
+    assert not loaded("doctor") & {"torch", "transformers"}
+
+
+def fastest_s(*arguments: str, runs: int = 10) -> float:
+    times = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "costaudit", *arguments], capture_output=True)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+@pytest.mark.slow
+def test_help_is_there_within_150_ms():
+    assert fastest_s("--help") <= 0.150
+
+
+@pytest.mark.slow
+def test_the_doctor_needs_less_than_a_second():
+    assert fastest_s("doctor", runs=5) <= 1.0

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costaudit.record.meters.nvml import SpanReading, span_gauges
+from costaudit.record.meters.nvml_channels import throttled_shares
+
+REASONS = st.sampled_from(["throttled_sw_thermal", "throttled_hw_thermal", "energy"])
+SOURCE = Path(__file__).parents[1] / "fakes" / "nvml.c"
+PEAK_BYTES_PER_S = 2 * 3201e6 * 6144 / 8
+
+# Runs under the fake driver. The clock is ours too: a span lasts exactly as long as it is told.
+DRIVER = """
+import json, sys
+from dataclasses import asdict
+import costaudit.record.meters.nvml as m
+
+class Clock:
+    now = 100.0
+    def perf_counter(self):
+        return self.now
+
+clock = m.time = Clock()
+opened = m.open_nvml(json.loads(sys.argv[1]))
+if not isinstance(opened, m.NvmlMeter):
+    print(json.dumps({"opened": asdict(opened)}))
+    sys.exit()
+out = {"opened": None, "spans": []}
+with opened as meter:
+    out["at_open"] = {i.meter: asdict(i) for i in meter.instruments()}
+    out["facts"] = {f.name: asdict(f) for f in meter.facts()}
+    out["first"] = [asdict(g) for g in meter.sample(0.25)]
+    for seconds in json.loads(sys.argv[2]):
+        with meter.span() as span:
+            clock.now += seconds
+        out["spans"].append(asdict(span.reading))
+    out["last"] = [asdict(g) for g in meter.sample(0.5)]
+    out["at_end"] = {i.meter: asdict(i) for i in meter.instruments()}
+out["closed"] = len(meter.sample(0.75))
+out["leaked"] = meter._nvml.nvmlLib.fake_live_samples()
+print(json.dumps(out))
+"""
+
+
+def test_a_span_becomes_rows_without_what_is_unknown() -> None:
+    reading = SpanReading(
+        seconds=2.0,
+        bandwidth_share=None,
+        bandwidth_tier="T2",
+        dram_bytes=None,
+        sm_share=None,
+        tensor_share=None,
+        energy_j=350.0,
+        throttled_share={"sw_thermal": 0.5},
+        why="no GPM",
+    )
+    rows = {g.name: (g.value, g.unit) for g in span_gauges(reading, t_s=1.0, label="decode")}
+    assert rows == {
+        "decode.seconds": (2.0, "s"),
+        "decode.energy": (350.0, "J"),
+        "decode.throttled_sw_thermal_share": (0.5, "share"),
+    }
+
+
+@given(
+    before=st.dictionaries(REASONS, st.floats(0, 1e9)),
+    after=st.dictionaries(REASONS, st.floats(0, 1e9)),
+    seconds=st.floats(1e-3, 1e6),
+)
+def test_throttled_shares_are_shares_of_counters_seen_twice(
+    before: dict[str, float], after: dict[str, float], seconds: float
+) -> None:
+    shares = throttled_shares(before, after, seconds)
+    assert all(0 <= share <= 1 for share in shares.values())
+    assert {f"throttled_{reason}" for reason in shares} == before.keys() & after.keys() - {"energy"}
+
+
+@pytest.fixture(scope="session")
+def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("gcc is not installed: the fake NVML cannot be built")
+    folder = tmp_path_factory.mktemp("fake_nvml")
+    library = folder / "libnvidia-ml.so.1"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, SOURCE], check=True
+    )
+    return folder
+
+
+def _run(folder: Path, device: int | str = 0, spans: tuple[float, ...] = (2.0,), **env: str) -> Any:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("FAKE_NVML")}
+    environ |= {"LD_LIBRARY_PATH": str(folder)} | {f"FAKE_NVML_{k}": v for k, v in env.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, json.dumps(device), json.dumps(spans)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def test_gpm_measures_bandwidth_to_the_number(fake_driver: Path) -> None:
+    out = _run(fake_driver)
+    assert out["at_open"]["nvml.gpm"]["state"] == "ok"
+    (span,) = out["spans"]
+    assert span["bandwidth_tier"] == "T1"
+    assert (span["bandwidth_share"], span["sm_share"], span["tensor_share"]) == (
+        0.625,
+        0.875,
+        0.125,
+    )
+    assert span["dram_bytes"] == pytest.approx(0.625 * PEAK_BYTES_PER_S * 2.0, rel=1e-12)
+    assert span["energy_j"] == pytest.approx(350.0)
+    assert span["throttled_share"] == {"sw_power_cap": 0.25, "sw_thermal": 0.0}
+    assert span["seconds"] == 2.0
+    assert span["why"] == ""
+    assert out["leaked"] == 0
+
+
+def test_plain_readings_carry_units_and_say_what_they_are(fake_driver: Path) -> None:
+    out = _run(fake_driver)
+    readings = {(g["meter"], g["name"]): (g["value"], g["unit"]) for g in out["first"]}
+    assert readings["nvml.memory", "memory_used"] == (1073741824, "B")
+    assert readings["nvml.clocks", "sm_clock"] == (1980e6, "Hz")
+    assert readings["nvml.memory-accessed", "memory_accessed_share"] == (0.4, "share")
+    assert {g["t_s"] for g in out["first"]} == {0.25}
+    tiers = {name: row["tier"] for name, row in out["at_open"].items()}
+    assert tiers["nvml.gpm"] == "T1"
+    assert tiers["analytic"] == "T2"
+    assert tiers["nvml.energy"] == "T3"
+    assert tiers["nvml.memory-accessed"] == "T4"
+    assert "not bandwidth" in out["at_open"]["nvml.memory-accessed"]["why"]
+    assert out["at_open"]["dcgm"]["state"] == "absent"
+    assert out["facts"]["name"]["value"] == "NVIDIA H200"
+    assert out["facts"]["theoretical_bandwidth"]["value"] == pytest.approx(PEAK_BYTES_PER_S)
+    assert out["closed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("gpm", "state", "reason"),
+    [
+        ("absent", "absent", "Hopper or newer"),
+        ("no_permission", "refused", "Insufficient Permissions (NVML 4)"),
+    ],
+)
+def test_without_gpm_the_analytic_tier_stands(
+    fake_driver: Path, gpm: str, state: str, reason: str
+) -> None:
+    out = _run(fake_driver, GPM=gpm)
+    row = out["at_open"]["nvml.gpm"]
+    assert row["state"] == state
+    assert reason in row["why"]
+    (span,) = out["spans"]
+    assert span["bandwidth_share"] is None
+    assert span["bandwidth_tier"] == "T2"
+    assert reason in span["why"]
+    assert span["energy_j"] == pytest.approx(350.0)
+    assert out["leaked"] == 0
+
+
+def test_gpm_lost_in_mid_run_is_a_state_and_the_rest_goes_on(fake_driver: Path) -> None:
+    out = _run(fake_driver, spans=(2.0, 2.0), GPM="lost")
+    assert out["at_open"]["nvml.gpm"]["state"] == "ok"
+    assert out["at_end"]["nvml.gpm"]["state"] == "lost"
+    assert "GPU is lost" in out["at_end"]["nvml.gpm"]["why"]
+    assert [s["bandwidth_share"] for s in out["spans"]] == [None, None]
+    assert all("GPU is lost" in s["why"] for s in out["spans"])
+    assert len(out["last"]) == len(out["first"])
+    assert out["leaked"] == 0
+
+
+@pytest.mark.parametrize(
+    ("gpm", "reason"), [("dram_refused", "GPM metric 10: Not Supported"), ("wild", "reads 250")]
+)
+def test_a_metric_is_believed_only_by_its_own_return_code(
+    fake_driver: Path, gpm: str, reason: str
+) -> None:
+    (span,) = _run(fake_driver, GPM=gpm)["spans"]
+    assert span["bandwidth_share"] is None
+    assert span["dram_bytes"] is None
+    assert reason in span["why"]
+    assert span["sm_share"] == 0.875
+
+
+def test_a_short_span_has_no_bandwidth_and_no_energy(fake_driver: Path) -> None:
+    out = _run(fake_driver, spans=(0.4, 0.6))
+    short, longer = out["spans"]
+    assert short["bandwidth_share"] is None
+    assert "0.400 s" in short["why"]
+    assert longer["bandwidth_share"] == 0.625
+    assert short["energy_j"] is None
+    assert longer["energy_j"] is None
+    assert out["leaked"] == 0
+
+
+def test_an_older_device_falls_back_and_says_so(fake_driver: Path) -> None:
+    out = _run(fake_driver, GPM="absent", OLD="1")
+    assert out["at_open"]["nvml.energy"]["state"] == "absent"
+    assert out["at_open"]["nvml.throttle"]["tier"] == "bits"
+    (span,) = out["spans"]
+    assert span["energy_j"] is None
+    assert span["throttled_share"] is None
+    bits = [g["value"] for g in out["first"] if g["name"] == "throttle_reasons"]
+    assert bits == [4.0]
+
+
+def test_a_device_that_falls_off_the_bus_ends_no_run(fake_driver: Path) -> None:
+    out = _run(fake_driver, LOST_AFTER="3")  # tried once, asked for facts, sampled; then gone
+    assert {g["meter"] for g in out["first"]} >= {"nvml.memory", "nvml.clocks", "nvml.energy"}
+    assert out["last"] == []
+    lost = {name for name, row in out["at_end"].items() if row["state"] == "lost"}
+    assert {"nvml.memory", "nvml.clocks", "nvml.energy", "nvml.memory-accessed"} <= lost
+
+
+def test_no_driver_is_a_state() -> None:
+    out = _run(Path("/nonexistent"))
+    if out["opened"] is None:
+        pytest.skip("this machine has a real NVIDIA driver")
+    assert out["opened"]["state"] == "absent"
+    assert "no NVIDIA driver answers" in out["opened"]["why"]
+
+
+def test_a_driver_that_is_not_loaded_is_a_state(fake_driver: Path) -> None:
+    opened = _run(fake_driver, INIT="9")["opened"]
+    assert opened["state"] == "absent"
+    assert "Driver Not Loaded" in opened["why"]
+
+
+@pytest.mark.parametrize("device", [7, "GPU-9999"])
+def test_an_unknown_device_is_a_state(fake_driver: Path, device: int | str) -> None:
+    opened = _run(fake_driver, device=device)["opened"]
+    assert opened["state"] == "absent"
+    assert str(device) in opened["why"]
+
+
+def test_a_uuid_opens_the_device_with_or_without_its_prefix(fake_driver: Path) -> None:
+    for uuid in ("GPU-0123", "0123"):
+        assert _run(fake_driver, device=uuid)["opened"] is None
+
+
+@pytest.mark.parametrize(("gpm", "state"), [("present", "ok"), ("no_permission", "refused")])
+def test_doctor_tells_each_tier_of_a_gpu(fake_driver: Path, gpm: str, state: str) -> None:
+    script = (
+        "import json; from dataclasses import asdict\n"
+        "from costaudit.record.doctor import examine\n"
+        "print(json.dumps([asdict(check) for check in examine()]))"
+    )
+    env = os.environ | {"LD_LIBRARY_PATH": str(fake_driver), "FAKE_NVML_GPM": gpm}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
+    )
+    checks = {check["what"]: check for check in json.loads(done.stdout)}
+    assert checks["NVML"]["state"] == "ok"
+    assert "NVIDIA H200" in checks["NVML"]["detail"]
+    measured = checks["DRAM bandwidth by GPM (T1)"]
+    assert measured["state"] == state
+    assert bool(measured["would_help"]) == (state != "ok")
+    assert checks["bandwidth by formula (T2)"]["state"] == "ok"
