@@ -6,8 +6,8 @@ import datetime as dt
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from costaudit.audit.bounds import with_bounds
 from costaudit.audit.bill_section import bill_section, pricing_section
+from costaudit.audit.bounds import with_bounds
 from costaudit.audit.document import SCHEMA
 from costaudit.audit.playbook_section import Present, order_section, playbook_section
 from costaudit.audit.prices import KnownPrice, known_prices, scenario_prices
@@ -171,9 +171,7 @@ def _document(joined: Joined) -> dict[str, Any]:
             "notes": list(joined.step_time.notes),
         },
         "bill": bill_section(joined.bill, why=why),
-        "playbook": playbook_section(
-            joined.plan, joined.entries, present=present, engine=engine
-        ),
+        "playbook": playbook_section(joined.plan, joined.entries, present=present, engine=engine),
         "order": order_section(joined.plan, present),
         "pricing": pricing_section(joined.prices, why),
         "unknown": [],

@@ -90,7 +90,9 @@ def order_section(plan: Plan, present: Present) -> dict[str, Any]:
 
 
 def _path_point(step_id: str, place: int, order: Order, present: Present) -> dict[str, Any]:
-    cautious, hopeful = (path[place] / path[0] for path in (order.cautious_path, order.hopeful_path))
+    cautious, hopeful = (
+        path[place] / path[0] for path in (order.cautious_path, order.hopeful_path)
+    )
     usd = present.usd
     return {
         "id": step_id,

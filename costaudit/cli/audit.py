@@ -15,6 +15,10 @@ def audit(run: Path, *, price: float | None, reserved_price: float | None) -> di
         CostauditError: it is no recording, or holds too little to be audited.
     """
     from costaudit.audit.build import AuditOptions, build_audit
+    from costaudit.cli.progress import shown_progress
+    from costaudit.record.options import Progress
 
     options = AuditOptions(usd_per_device_h=price, reserved_usd_per_device_h=reserved_price)
-    return build_audit(run, options=options)
+    with shown_progress() as listener:
+        listener(Progress(fraction=0.0, label="auditing the recording", seconds_left=None))
+        return build_audit(run, options=options)

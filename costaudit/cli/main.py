@@ -64,7 +64,7 @@ def run(arguments: list[str]) -> int:
         return _complain(err.message, err.hint, err.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _complain("interrupted", "", EXIT_INTERRUPTED)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer itself leaves with 1 here, our "budget broken"
         # Whoever read our output has left; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,6 +14,7 @@ from costaudit.ground.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 _WIDEST = 100  # longer lines read badly
 _NARROWEST = 60  # figures need room
@@ -68,11 +67,10 @@ def write(path: Path, text: str) -> None:
         UsageError: the place cannot be written.
     """
     check_place(path)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        half.write_text(text, encoding="utf-8")
+        half.replace(path)
     except OSError as err:
+        half.unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {err.strerror}", hint="name another place") from err

@@ -6,12 +6,14 @@ document, such as "phases.decode.mbu") says why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from costaudit.ground.stats import Interval
-from costaudit.target.target import Target, Value
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from costaudit.ground.stats import Interval
+    from costaudit.target.target import Target, Value
 
 Bound = Literal["compute", "bandwidth", "overhead"]
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from costaudit.ground.stats import P99_MIN_SAMPLES, percentile
 from costaudit.measure.metrics import Percentiles, PhaseMetrics
-from costaudit.recording.rows import Phase
 from costaudit.target import work
 from costaudit.target.load import StepLoad
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from costaudit.measure.metrics import DeviceMetrics
     from costaudit.measure.steps import TimedLoad
-    from costaudit.recording.rows import RequestRow
+    from costaudit.recording.rows import Phase, RequestRow
     from costaudit.target.shape import ModelShape
 
 
@@ -49,7 +48,9 @@ def prefill_work(
     tokens = sum(r.prompt_tokens for r in requests)
     load = StepLoad(prefill_tokens=tokens, prefill_pairs=pairs, prefill_seqs=len(requests))
     weights = steps * work.weight_bytes(shape, tokens / max(steps, 1), precision.param_bytes)
-    written = sum(work.kv_bytes(shape, r.prompt_tokens, precision.kv_element_bytes) for r in requests)
+    written = sum(
+        work.kv_bytes(shape, r.prompt_tokens, precision.kv_element_bytes) for r in requests
+    )
     return Work(tokens=tokens, flops=work.prefill_flops(shape, load), bytes=weights + written)
 
 

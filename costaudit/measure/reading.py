@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from costaudit.recording.rows import Fact
 from costaudit.target.target import Origin, Value
@@ -31,7 +31,7 @@ class Reading:
         """A finite number; None leaves a reason at `path`."""
         fact = self.fact(subject, name)
         if fact is not None and is_number(fact.value):
-            return float(fact.value)  # type: ignore[arg-type]  # just checked
+            return float(fact.value)
         self.unknown[path] = self._why(fact, subject, name)
         return None
 
@@ -65,8 +65,6 @@ class Reading:
         return f"the recording holds no {subject} {name}: it ended before that was measured"
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """A finite int or float that is no bool."""
-    return (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -118,7 +118,7 @@ def _best_s(timed: Timer, work: Callable[[], None], budget_s: float) -> float:
 
 
 def _settled(times: Sequence[float]) -> bool:
-    return len(times) > _SETTLED and min(times) not in times[-_SETTLED:]
+    return len(times) > _SETTLED and times.index(min(times)) < len(times) - _SETTLED
 
 
 def _ignore(_: Any) -> None:

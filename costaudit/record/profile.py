@@ -25,7 +25,7 @@ span                  prefill, decode: the driver's counters over a second of on
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -52,7 +52,7 @@ from costaudit.record.run import Run, device_of
 from costaudit.record.steps import warm_up
 from costaudit.record.tasks import DOING, STAGES, first_tasks
 from costaudit.recording.recording import Recording
-from costaudit.recording.rows import Fact, Instrument, State
+from costaudit.recording.rows import Fact, Instrument, State, Task
 from costaudit.recording.target_facts import target_of
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _record(
 
     try:
         _work(recording, options, tell, opener)
-    except (Exception, KeyboardInterrupt) as err:
+    except (Exception, KeyboardInterrupt) as err:  # noqa: BLE001 all become one told sentence
         samples = len(recording.samples())
         kept = samples > 0
         if kept:
@@ -158,7 +158,8 @@ def _work(
     opener: Opener,
 ) -> None:
     """Open everything, then do the tasks that are not done, in order."""
-    if all(task.done for task in recording.tasks()):
+    pending = [task for task in recording.tasks() if not task.done]
+    if not pending:
         return
     tell(0.0, "loading the model", None)
     workload, ranges = load_workload(options.probe), PhaseRanges()
@@ -174,7 +175,7 @@ def _work(
         gpu = next((meter for meter in live if isinstance(meter, NvmlMeter)), None)
         run = Run(recording=recording, engine=engine, options=options, workload=workload, gpu=gpu)
         recording.add(*about.about_meters(meters, ranges))
-        tell(_fraction(recording), "warming up", _left_s(recording))
+        tell(0.0, "warming up", _left_s(pending))
         warm_s, steady = warm_up(engine)
         settled = {"seconds": warm_s, "steady": steady}
         recording.add(Fact(subject="design", name="warm_up", value=settled))
@@ -186,22 +187,20 @@ def _work(
 
 
 def _do_tasks(run: Run, tell: Callable[[float, str, float | None], None]) -> None:
+    """Task by task; each may plan more behind itself."""
     shown = 0.0
-    while (task := next((t for t in run.recording.tasks() if not t.done), None)) is not None:
-        shown = max(shown, _fraction(run.recording))
-        tell(shown, DOING[task.kind], _left_s(run.recording))
-        STAGES[task.kind](run, task)
+    while pending := [task for task in run.recording.tasks() if not task.done]:
+        left_s = _left_s(pending)
+        spent_s = run.recording.clock_s()
+        shown = max(shown, spent_s / (spent_s + left_s))
+        tell(shown, DOING[pending[0].kind], left_s)
+        STAGES[pending[0].kind](run, pending[0])
 
 
-def _left_s(recording: Recording) -> float:
-    """Device seconds of what is planned and not done; stages not yet planned stand as one task."""
-    specs: list[Mapping[str, object]] = [t.spec for t in recording.tasks() if not t.done]
-    return sum(s for spec in specs if isinstance(s := spec.get("est_s"), (int, float)))
-
-
-def _fraction(recording: Recording) -> float:
-    spent, left = recording.clock_s(), _left_s(recording)
-    return spent / (spent + left) if spent + left > 0 else 0.0
+def _left_s(pending: Sequence[Task]) -> float:
+    """Device seconds of what is planned; stages that are not planned yet stand as one task."""
+    estimates = (task.spec.get("est_s") for task in pending)
+    return sum(s for s in estimates if isinstance(s, (int, float)))
 
 
 def _check_same(recording: Recording, engine: LocalEngine) -> None:

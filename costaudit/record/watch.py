@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from costaudit.record.calls import Call, read_call
-from costaudit.record.engines.clock import Clock
 from costaudit.record.meters.nvtx_ranges import PhaseRanges
 from costaudit.recording.rows import Phase, RequestRow, Role, Sample
-from costaudit.target.load import StepLoad
+
+if TYPE_CHECKING:
+    from costaudit.record.engines.clock import Clock
+    from costaudit.target.load import StepLoad
 
 STEPS_PER_ROW = 64  # a row holds a run of at most so many steps: contexts in it stay alike
 GAPS_KEPT = 20_000  # times between tokens, a fair sample of all that were seen
@@ -54,7 +56,13 @@ class Watcher:
     """
 
     def __init__(
-        self, model: Any, *, clock: Clock, pad_id: int | None, sink: Sink, clock_s: Callable[[], float]
+        self,
+        model: Any,
+        *,
+        clock: Clock,
+        pad_id: int | None,
+        sink: Sink,
+        clock_s: Callable[[], float],
     ) -> None:
         self.gaps_s: list[float] = []
         self.gaps_seen = 0
@@ -205,9 +213,7 @@ def _same_run(run: _Run, call: Call) -> bool:
     return run.phase is Phase.DECODE and call.phase is Phase.DECODE and run.seqs == call.seqs
 
 
-def _sample(
-    run: _Run, batch: _Batch, times: Sequence[float], clock: str, now_s: float
-) -> Sample:
+def _sample(run: _Run, batch: _Batch, times: Sequence[float], clock: str, now_s: float) -> Sample:
     wall_s = run.ended - run.began
     return Sample(
         task=f"attached-{batch.number}/{batch.rows}",

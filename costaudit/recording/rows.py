@@ -39,7 +39,7 @@ class Sample:
 
     `seconds` is device time per step by `clock`; `wall_s` is elapsed time per step. `t_s` is
     seconds since the recording began. Loads are per step; see `target.load.StepLoad`.
-    For a replay or ladder span `seconds`, `wall_s` and the load are those of the whole span,
+    For replay, ladder and attached spans `seconds`, `wall_s` and the load are of the whole span,
     padding and finished rows included, and `steps` counts the steps in it.
     """
 

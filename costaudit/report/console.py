@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from costaudit.report.bill_rows import SliceRow
 
 WIDTH = 80
-_BAR = 18
+_BESIDE_BAR = 65  # columns that the waterfall's words and figures take
+_NARROW_BAR = 10
 _CODE_LINES = 4
 _GLYPH = {IDEAL: "█", WASTE: "▓"}
 _STYLE = {IDEAL: "green", WASTE: "yellow"}
@@ -54,7 +55,7 @@ def _print(console: Console, seen: View) -> None:
     console.print(" · ".join(seen.cost_lines), style="dim")
     console.print(seen.summary)
     _heading(console, "Where it goes")
-    console.print(_waterfall(seen))
+    console.print(_waterfall(console, seen))
     for row in seen.slices:
         if row.share is None:
             console.print(f"  {row.title}: {row.note}.", style="dim")
@@ -84,27 +85,29 @@ def _grid(*columns: str) -> Table:
     return table
 
 
-def _waterfall(seen: View) -> Table:
+def _waterfall(console: Console, seen: View) -> Table:
     from rich.text import Text
 
-    table = _grid("!", "!", ">share", ">per 1M", "!range")
+    wide = console.width >= WIDTH
+    size = console.width - _BESIDE_BAR if wide else _NARROW_BAR
+    table = _grid("!", "!", ">share", ">per 1M", *(["!range"] if wide else []))
     for row in seen.slices:
         table.add_row(
             row.title,
-            Text(_bar(row), style=_STYLE.get(row.kind, "")),
+            Text(_bar(row, size), style=_STYLE.get(row.kind, "")),
             row.share_text,
             row.cost.removesuffix(" device-s"),
-            row.band,
+            *([row.band] if wide else []),
         )
     return table
 
 
-def _bar(row: SliceRow) -> str:
+def _bar(row: SliceRow, size: int) -> str:
     """A bar at its place in the whole; a slice too thin to be drawn is a thin line."""
     if not row.share:
         return ""
-    first = min(round(max(row.start, 0.0) * _BAR), _BAR - 1)
-    last = min(round((row.start + row.share) * _BAR), _BAR)
+    first = min(round(max(row.start, 0.0) * size), size - 1)
+    last = min(round((row.start + row.share) * size), size)
     return " " * first + (_GLYPH.get(row.kind, "░") * (last - first) or "▏")
 
 
@@ -114,15 +117,15 @@ def _print_first(console: Console, seen: View) -> None:
     _heading(console, "Do this first")
     for step in seen.first_steps:
         console.print(f"{step.rank}. {step.title}", style="bold")
-        saves = (
-            f"saves {step.added} ({step.added_usd})" if step.added_usd else f"saves {step.added}"
-        )
+        dollars = f" ({step.added_usd})" if step.added_usd else ""
+        saves = f"saves {step.added}{dollars}" if step.saves else "saves nothing by itself"
         after = f"; then {step.after} per 1M" if step.after else ""
         lines = [f"{saves}{after}", f"{step.effort} · {step.risk} · {step.confidence}"]
         lines += [f"because {text}" for text in step.evidence[:2]]
-        lines += [f"  {line}" for line in _code(step.snippet)]
         for line in lines:
             console.print(Padding(line, (0, 0, 0, 3)))
+        for line in _code(step.snippet):
+            console.print(f"     {line}", no_wrap=True, overflow="ellipsis", style="cyan")
     console.print(seen.plan_line)
 
 

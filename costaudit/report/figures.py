@@ -103,6 +103,10 @@ def figure(value: float | None, unit: str) -> str:
             return duration(value)
         case "bytes":
             return binary_bytes(value)
+        case "count":
+            return count(value)
+        case "usd":
+            return usd(value)
         case _:
             return significant(value, f" {unit}" if unit and value is not None else "")
 

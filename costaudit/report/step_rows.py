@@ -41,6 +41,7 @@ class StepRow:
     rank: str
     alone: str  # saving on today's bill, both ends
     alone_usd: str
+    saves: bool  # anything at all after those before it
     added: str  # saving after those before it, both ends
     added_usd: str
     after: str  # the bill after this step and those before it
@@ -67,7 +68,7 @@ class OrderRow:
 
 def step_rows(document: Mapping[str, Any]) -> tuple[list[StepRow], list[StepRow]]:
     """(steps that apply, by rank; steps that do not or cannot be judged)."""
-    after = {p["id"]: _cost(p) for p in document["order"].get("best_path", ())}
+    after = {p["id"]: path_cost(p) for p in document["order"].get("best_path", ())}
     entries = sorted(document["playbook"], key=lambda e: (e["rank"] is None, e["rank"] or 0))
     ranked = [_step(e, after) for e in entries if e["verdict"] == "applies"]
     others = [_step(e, after) for e in entries if e["verdict"] != "applies"]
@@ -124,6 +125,7 @@ def _step(entry: Mapping[str, Any], after: Mapping[str, str]) -> StepRow:
         rank="" if entry["rank"] is None else str(entry["rank"]),
         alone=_share(entry["saving"]),
         alone_usd=_dollars(entry["saving"]),
+        saves=_is_something(entry["marginal"]),
         added=_share(entry["marginal"]),
         added_usd=_dollars(entry["marginal"]),
         after=after.get(entry["id"], ""),
@@ -144,6 +146,10 @@ def _share(saving: Mapping[str, float] | None) -> str:
     return figures.percent_range(saving["low_share"], saving["high_share"])
 
 
+def _is_something(saving: Mapping[str, float] | None) -> bool:
+    return saving is None or bool(saving["low_share"] or saving["high_share"])
+
+
 def _dollars(saving: Mapping[str, float | None] | None) -> str:
     if saving is None or saving["usd_per_1m_low"] is None:
         return ""
@@ -155,5 +161,8 @@ def _evidence(entry: Mapping[str, Any]) -> str:
     return f"{entry['what']}: {figures.figure(entry['value'], entry['unit'])}{where}"
 
 
-def _cost(point: Mapping[str, Any]) -> str:
+def path_cost(point: Mapping[str, Any]) -> str:
+    """What is left to pay after a step, both ends where they are known."""
+    if bounds := point.get("usd_per_1m_interval"):
+        return figures.usd_range(bounds["low"], bounds["high"])
     return figures.per_million(point["usd_per_1m"], point["gpu_s_per_1m_tokens"])

@@ -143,8 +143,8 @@ def _plan_line(document: Mapping[str, Any], steps: Sequence[step_rows.StepRow]) 
     if joint is None or not path:
         return f"{len(steps)} steps of the playbook apply."
     saved = figures.percent_range(joint["low_share"], joint["high_share"])
-    last = figures.per_million(path[-1]["usd_per_1m"], path[-1]["gpu_s_per_1m_tokens"])
-    return f"Together, {many} save {saved}, down to about {last} per 1M tokens."
+    last = step_rows.path_cost(path[-1])
+    return f"Together, {many} save {saved}; {last} per 1M tokens is left to pay."
 
 
 def _warnings(document: Mapping[str, Any]) -> list[str]:
@@ -158,12 +158,17 @@ def _warnings(document: Mapping[str, Any]) -> list[str]:
     if text := _WEIGHTS.get(document["target"].get("weights") or ""):
         found.append(text)
     found += [
-        f"The price of {price['source']} is stale ({price['as_of'] or 'undated'}): give today's "
-        "with --price."
+        f"The price of {_short(price['source'])} is stale ({price['as_of'] or 'undated'}): "
+        "give today's with --price."
         for price in document["pricing"]["prices"]
         if price["stale"]
     ]
     return found
+
+
+def _short(source: str) -> str:
+    """What was priced, without where that was read."""
+    return source.split(": ", maxsplit=1)[0]
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:

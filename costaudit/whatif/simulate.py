@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
-from costaudit.ground.errors import InconclusiveError
+from costaudit.ground.errors import InconclusiveError, UsageError
 from costaudit.whatif.continuous import run_continuous
 from costaudit.whatif.kv_pool import pool_of
 from costaudit.whatif.ledger import Ledger
@@ -40,10 +40,12 @@ def simulate(scenario: Scenario, relief: Relief = NOTHING_RELIEVED) -> Outcome:
     """What happens in this scenario, on one replica, in seconds and tokens.
 
     Raises:
+        UsageError: a knob or a length is below 1, so that nothing could ever run.
         InconclusiveError: a request needs more KV memory than there is.
     """
     if relief.padding:
         scenario = _unpadded(scenario)
+    _check_numbers(scenario)
     _check_memory(scenario)
     knobs, traffic = scenario.knobs, scenario.traffic
     ledger = Ledger(block_tokens=knobs.kv_block_tokens)
@@ -70,6 +72,23 @@ def _unpadded(scenario: Scenario) -> Scenario:
         return scenario
     free = replace(scenario.knobs, batching=Batching.CONTINUOUS, max_num_batched_tokens=None)
     return replace(scenario, knobs=free)
+
+
+def _check_numbers(scenario: Scenario) -> None:
+    knobs, traffic = scenario.knobs, scenario.traffic
+    least = {
+        "max_num_seqs": knobs.max_num_seqs,
+        "kv_block_tokens": knobs.kv_block_tokens,
+        "max_num_batched_tokens": knobs.max_num_batched_tokens,
+        "concurrency": traffic.concurrency,
+        "prompt_tokens": min((r.prompt_tokens for r in traffic.requests), default=None),
+    }
+    for name, value in least.items():
+        if value is not None and value < 1:
+            raise UsageError(
+                f"{name} = {value}: nothing can run with that",
+                hint="it must be at least 1",
+            )
 
 
 def _check_memory(scenario: Scenario) -> None:

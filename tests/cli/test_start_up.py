@@ -47,7 +47,8 @@ def fastest_s(*arguments: str, runs: int = 10) -> float:
     times = []
     for _ in range(runs):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "costaudit", *arguments], capture_output=True)
+        command = [sys.executable, "-m", "costaudit", *arguments]
+        subprocess.run(command, check=True, capture_output=True)
         times.append(time.perf_counter() - began)
     return min(times)
 

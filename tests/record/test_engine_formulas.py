@@ -71,3 +71,14 @@ def test_flops_equal_what_torch_counts_under_eager_attention(kind):
     shape = replace(describe_model(model).shape, windows=())
     load = StepLoad(prefill_tokens=seqs * tokens, prefill_pairs=seqs * tokens**2, prefill_seqs=seqs)
     assert counter.get_total_flops() == prefill_flops(shape, load)
+
+
+def test_parameters_that_no_formula_explains_are_reported():
+    model = tiny("GQA")
+    assert "params_by_formula_share" not in describe_model(model).knobs
+    formula = total_params(replace(describe_model(model).shape, params=None))
+    model.tower = torch.nn.Linear(100, 100, bias=False)
+    said = describe_model(model).knobs["params_by_formula_share"]
+    counted = sum(p.numel() for p in tiny("GQA").parameters()) + 100 * 100
+    assert said.value == pytest.approx(formula / counted)
+    assert said.why

@@ -229,6 +229,25 @@ def test_a_damaged_demo_is_built_again(little_demo, damage):
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
 
 
+def test_two_processes_may_build_the_demo_at_once(little_demo, monkeypatch):
+    build = demo_model._build
+
+    def overtaken(folder):
+        build(folder)
+        build(demo_model.demo_folder())
+
+    monkeypatch.setattr(demo_model, "_build", overtaken)
+    monkeypatch.setattr(demo_model.shutil, "rmtree", spare(demo_model.demo_folder()))
+    folder = demo_model.ensure_demo()
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+def spare(folder):
+    """`shutil.rmtree` for all but the folder that the other process has just put there."""
+    remove = demo_model.shutil.rmtree
+    return lambda path, **options: None if path == folder else remove(path, **options)
+
+
 def test_a_failed_build_leaves_nothing_behind(little_demo, monkeypatch):
     def fail(folder):
         (folder / "half").touch()

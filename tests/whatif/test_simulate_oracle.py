@@ -219,8 +219,11 @@ class Plain:
         self.decoding = [row for row in self.decoding if row.missing]
 
 
+EITHER = st.booleans()
+
+
 @st.composite
-def scenarios(draw, *, caching=st.booleans()):
+def scenarios(draw, *, caching=EITHER):
     layout = draw(st.sampled_from(KvLayout))
     closed = draw(st.booleans())
     arrivals = st.floats(0, 0.05, allow_subnormal=False)

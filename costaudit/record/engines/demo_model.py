@@ -5,11 +5,11 @@ Nothing is downloaded. The speed of a transformer does not depend on the values 
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,8 +64,7 @@ def _rebuild(folder: Path) -> None:
         _build(work)
         if folder.exists():
             shutil.rmtree(folder)
-        with suppress(FileExistsError):  # another process was faster; its model is the same
-            work.rename(folder)
+        _rename(work, folder)
     except OSError as err:
         raise UsageError(
             f"cannot write the demo model to {folder}: {err.strerror or err}",
@@ -73,6 +72,15 @@ def _rebuild(folder: Path) -> None:
         ) from err
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _rename(work: Path, folder: Path) -> None:
+    try:
+        work.rename(folder)
+    except OSError as err:
+        # another process was faster; its model is the same
+        if err.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise
 
 
 def _build(folder: Path) -> None:
