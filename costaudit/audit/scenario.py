@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from costaudit.ground.errors import InconclusiveError
 from costaudit.traffic.traffic import Request, Traffic
 from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenario
 from costaudit.whatif.steptime import Peaks, StepPoint, StepTime, fit
@@ -46,11 +48,22 @@ def fit_step_time(
 
 
 def peaks_of(metrics: Metrics) -> Peaks:
-    """Measured peaks of the device; the fit is judged against what this machine can do."""
+    """Measured peaks of the device; the fit is judged against what this machine can do.
+
+    Raises:
+        InconclusiveError: they were not measured.
+    """
+    device = metrics.device
+    flops, bandwidth = device.peak_flops.value, device.peak_bandwidth_bytes_per_s.value
+    if not flops or not bandwidth:
+        raise InconclusiveError(
+            "the device's peaks were not measured, so there is no speed of light to compare with",
+            hint="attach with peaks=True, or let `costaudit profile` run to its end",
+        )
     return Peaks(
-        flops_per_s=float(metrics.device.peak_flops.value or math.nan),
-        bandwidth_bytes_per_s=float(metrics.device.peak_bandwidth_bytes_per_s.value or math.nan),
-        devices=metrics.device.count,
+        flops_per_s=float(flops),
+        bandwidth_bytes_per_s=float(bandwidth),
+        devices=device.count,
     )
 
 
@@ -61,7 +74,7 @@ def scenario_of(
     return Scenario(
         shape=metrics.target.shape,
         step_time=step_time,
-        knobs=_knobs(metrics),
+        knobs=_knobs(metrics, requests),
         traffic=steady_traffic(metrics, requests),
         prices=prices,
         devices=metrics.device.count,
@@ -76,28 +89,48 @@ def repeats(requests: Sequence[RequestRow]) -> int:
 
 def steady_traffic(metrics: Metrics, requests: Sequence[RequestRow]) -> Traffic:
     """The replayed requests, repeated whole: static batches stay exactly as they were run."""
-    once = [
+    batches = 1 + max(row.batch for row in requests)
+    repeated = (
         Request(
             prompt_tokens=row.prompt_tokens,
             output_tokens=row.output_tokens,
             prefix_id=row.prefix_id,
             prefix_tokens=row.prefix_tokens,
+            batch=row.batch + turn * batches,
         )
+        for turn in range(repeats(requests))
         for row in requests
-    ]
+    )
     return Traffic(
         source=f"probe:{metrics.workload.probe}",
-        requests=tuple(once * repeats(requests)),
-        concurrency=int(_knob(metrics, "max_num_seqs") or 1),
+        requests=tuple(repeated),
+        concurrency=_batch_size(metrics, requests),
     )
 
 
-def _knobs(metrics: Metrics) -> Knobs:
+def _batch_size(metrics: Metrics, requests: Sequence[RequestRow]) -> int:
+    """As set, else the largest batch that was seen."""
+    given = _knob(metrics, "max_num_seqs")
+    if given is not None:
+        return int(given)
+    return max(Counter(row.batch for row in requests).values())
+
+
+def _seen_tokens(metrics: Metrics, requests: Sequence[RequestRow]) -> int:
+    """Tokens that a batch of the longest requests holds.
+
+    Where the capacity is not known, memory is taken to be no larger than the window shows.
+    """
+    longest = max(r.prompt_tokens for r in requests) + max(r.output_tokens for r in requests)
+    return _batch_size(metrics, requests) * longest
+
+
+def _knobs(metrics: Metrics, requests: Sequence[RequestRow]) -> Knobs:
     return Knobs(
         batching=Batching(str(_knob(metrics, "batching") or Batching.STATIC)),
-        max_num_seqs=int(_knob(metrics, "max_num_seqs") or 1),
+        max_num_seqs=_batch_size(metrics, requests),
         kv_layout=KvLayout(str(_knob(metrics, "kv_layout") or KvLayout.DYNAMIC)),
-        kv_budget_tokens=int(metrics.kv.capacity_tokens or 0),
+        kv_budget_tokens=metrics.kv.capacity_tokens or _seen_tokens(metrics, requests),
         kv_block_tokens=int(_knob(metrics, "kv_block_tokens") or KV_BLOCK_TOKENS),
         prefix_caching=bool(_knob(metrics, "prefix_caching") or False),
         max_model_len=metrics.target.shape.max_context_tokens,

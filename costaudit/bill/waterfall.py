@@ -11,6 +11,7 @@ faster step does not turn into idle.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.bill.dollars import SECONDS_PER_H, per_1m, rate_usd_per_device_h
@@ -64,19 +65,15 @@ def build_bill(
     outcome: Outcome,
     *,
     paid_device_s: float | Interval,
-    prompt_tokens: int | None = None,
-    output_tokens: int | None = None,
     sources: Mapping[SliceId, str] | None = None,
 ) -> Bill:
     """The bill of a window that cost `paid_device_s` and went as `outcome` says.
 
     Args:
         scenario: what was served, and at which price.
-        outcome: the simulation of that scenario, all wastes present.
+        outcome: the simulation of that scenario, all wastes present; its tokens are billed.
         paid_device_s: device-seconds of all devices; as an interval (least and mean of the
             rounds) its middle is the whole, and its ends are the ends of the dollars.
-        prompt_tokens: as observed; by default as simulated.
-        output_tokens: likewise.
         sources: the observed quantities behind a slice, where they differ from SOURCES.
 
     Raises:
@@ -85,32 +82,36 @@ def build_bill(
     paid = paid_device_s
     if not isinstance(paid, Interval):
         paid = Interval(low=paid, high=paid)
-    prompts = outcome.prompt_tokens if prompt_tokens is None else prompt_tokens
-    outputs = outcome.output_tokens if output_tokens is None else output_tokens
-    rate = rate_usd_per_device_h(scenario.prices)
-    usd_per_s = None if rate is None else rate / SECONDS_PER_H
-    prefill_share = outcome.prefill_s / outcome.busy_s if outcome.busy_s else 0.0
-    return Bill(
+    unpriced = Bill(
         gpu_s=paid.mid,
         slices=_slices(scenario, outcome, paid, {**SOURCES, **(sources or {})}),
-        prompt_tokens=prompts,
-        output_tokens=outputs,
-        prefill_share=prefill_share,
-        usd_per_gpu_h=rate,
-        usd_per_1m_tokens=None
-        if usd_per_s is None
-        else Interval(
-            low=per_1m(paid.low * usd_per_s, prompts + outputs),
-            high=per_1m(paid.high * usd_per_s, prompts + outputs),
-        ),
-        usd_per_1m_input=_unit_usd(paid.mid * prefill_share, usd_per_s, prompts),
-        usd_per_1m_output=_unit_usd(paid.mid * (1 - prefill_share), usd_per_s, outputs),
-        gpu_s_per_1m_tokens=per_1m(paid.mid, prompts + outputs),
+        prompt_tokens=outcome.prompt_tokens,
+        output_tokens=outcome.output_tokens,
+        prefill_share=outcome.prefill_s / outcome.busy_s if outcome.busy_s else 0.0,
+        usd_per_gpu_h=None,
+        usd_per_1m_tokens=None,
+        usd_per_1m_input=None,
+        usd_per_1m_output=None,
+        gpu_s_per_1m_tokens=per_1m(paid.mid, outcome.prompt_tokens + outcome.output_tokens),
     )
+    rate = rate_usd_per_device_h(scenario.prices)
+    return unpriced if rate is None else _priced(unpriced, paid, rate)
 
 
-def _unit_usd(device_s: float, usd_per_s: float | None, tokens: int) -> float | None:
-    return None if usd_per_s is None or not tokens else per_1m(device_s * usd_per_s, tokens)
+def _priced(bill: Bill, paid: Interval, usd_per_gpu_h: float) -> Bill:
+    """The bill in dollars per million tokens."""
+    tokens, usd_per_s = bill.prompt_tokens + bill.output_tokens, usd_per_gpu_h / SECONDS_PER_H
+    prefill_usd = bill.gpu_s * bill.prefill_share * usd_per_s
+    decode_usd = bill.gpu_s * (1 - bill.prefill_share) * usd_per_s
+    return replace(
+        bill,
+        usd_per_gpu_h=usd_per_gpu_h,
+        usd_per_1m_tokens=Interval(
+            low=per_1m(paid.low * usd_per_s, tokens), high=per_1m(paid.high * usd_per_s, tokens)
+        ),
+        usd_per_1m_input=per_1m(prefill_usd, bill.prompt_tokens) if bill.prompt_tokens else None,
+        usd_per_1m_output=per_1m(decode_usd, bill.output_tokens) if bill.output_tokens else None,
+    )
 
 
 def _slices(

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -56,8 +57,11 @@ def check_place(path: Path | None) -> None:
         raise UsageError(f"cannot write {path}: it is a directory")
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no directory {path.parent}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise UsageError(f"cannot write {path}: permission denied", hint="name another place")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):  # only trying tells; root may lack it too
+            return
+    except OSError as err:
+        raise UsageError(f"cannot write {path}: {err.strerror}", hint="name another place") from err
 
 
 def write(path: Path, text: str) -> None:

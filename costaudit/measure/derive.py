@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import InconclusiveError
 from costaudit.ground.stats import Interval, mean
-from costaudit.measure.attached import attached_requests
 from costaudit.measure.groups import device_metrics, kv_metrics, workload_metrics
 from costaudit.measure.metrics import Metrics
 from costaudit.measure.phases import (
@@ -20,7 +19,7 @@ from costaudit.measure.phases import (
     summarised,
 )
 from costaudit.measure.reading import Reading, is_number
-from costaudit.measure.steps import TimedLoad, reduce_rounds
+from costaudit.measure.steps import TimedLoad, attached_steps, reduce_rounds
 from costaudit.recording.rows import Phase, Role
 from costaudit.recording.target_facts import target_of
 
@@ -74,8 +73,7 @@ def derive(recording: Recording) -> Derived:
     requests = tuple(recording.requests())
     if not window:
         window = recording.samples(Role.ATTACHED)
-        steps = steps or reduce_rounds(window)
-        requests = attached_requests(window)
+        steps = steps or attached_steps(window)
     if not window or not requests:
         raise InconclusiveError(
             f"{recording.path} ended before its workload was run, so there is nothing to bill",

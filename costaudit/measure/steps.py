@@ -10,9 +10,9 @@ from costaudit.recording.rows import Phase, Role, Sample
 from costaudit.target.load import StepLoad
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-ATTACHED_HELD_OUT_EVERY = 4  # of the distinct loads seen in a user's program, one in four judges
+ATTACHED_HELD_OUT_EVERY = 4  # of the rows seen in a user's program, one in four judges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,36 @@ def reduce_rounds(samples: Iterable[Sample]) -> tuple[TimedLoad, ...]:
     for sample in samples:
         groups.setdefault((sample.task, sample.phase, load_of(sample)), []).append(sample)
     return tuple(_reduce(group) for group in groups.values())
+
+
+def attached_steps(samples: Sequence[Sample]) -> tuple[TimedLoad, ...]:
+    """Steps seen in a user's own program; each row holds the sums over its `steps`.
+
+    Nobody designed these loads, so every fourth row is set aside to judge the fit.
+    """
+    return tuple(
+        TimedLoad(
+            task=sample.task,
+            phase=sample.phase,
+            load=_per_step(sample),
+            seconds=sample.seconds / sample.steps,
+            spread_share=0.0,
+            rounds=1,
+            held_out=place % ATTACHED_HELD_OUT_EVERY == ATTACHED_HELD_OUT_EVERY - 1,
+        )
+        for place, sample in enumerate(samples)
+    )
+
+
+def _per_step(sample: Sample) -> StepLoad:
+    load, steps = load_of(sample), sample.steps
+    return StepLoad(
+        prefill_tokens=load.prefill_tokens / steps,
+        prefill_pairs=load.prefill_pairs / steps,
+        prefill_seqs=load.prefill_seqs / steps,
+        decode_seqs=load.decode_seqs / steps,
+        decode_context_tokens=load.decode_context_tokens / steps,
+    )
 
 
 def _reduce(group: list[Sample]) -> TimedLoad:

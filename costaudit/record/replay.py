@@ -11,7 +11,7 @@ from costaudit.record.fitting import Fitted, fit_workload, lengths_of
 from costaudit.record.kv import growth_bytes_per_token, waste_by_layout
 from costaudit.record.run import LADDER_SHARE, PRESSURE_SHARE, REPLAY_SHARE, Run, sample
 from costaudit.record.speed import Speed, fit_speed
-from costaudit.recording.rows import Fact, RequestRow, Role, Task
+from costaudit.recording.rows import Fact, RequestRow, Role, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +44,13 @@ def replay(run: Run, task: Task) -> None:
     """Run one static batch once: a sample per phase, and when each token was there."""
     spec: dict[str, Any] = task.spec
     lengths = [(int(p), int(o)) for p, o in spec["lengths"]]
+    began_s = run.recording.clock_s()
     spans, token_s = run.engine.replay_batch(lengths)
     role = Role.LADDER if task.kind == "ladder" else Role.REPLAY
-    rows = [_span_row(run, spec["name"], role, spec["round"], span) for span in spans]
+    rows = []
+    for span in spans:
+        rows.append(_span_row(spec["name"], role, spec["round"], began_s, span))
+        began_s += span.timing.wall_s
     times = [round(seconds, MICRO_S) for seconds in token_s]
     fact = Fact(subject=str(role), name=f"token_s/{task.id}", value=times, unit="s")
     run.recording.add(*rows, fact, done=task.id)
@@ -166,13 +170,13 @@ def _replay_tasks(run: Run, fitted: Fitted, speed: Speed) -> list[Task]:
     return tasks
 
 
-def _span_row(run: Run, name: str, role: Role, number: int, span: ReplayedSpan) -> Any:
+def _span_row(name: str, role: Role, number: int, began_s: float, span: ReplayedSpan) -> Sample:
     return sample(
-        run,
         task=name,
         role=role,
         phase=span.phase,
         round_number=number,
+        t_s=began_s,
         timing=span.timing,
         load=span.load,
         steps=span.steps,

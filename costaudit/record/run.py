@@ -50,23 +50,23 @@ def device_of(engine: LocalEngine) -> str:
 
 
 def sample(
-    run: Run,
     *,
     task: str,
     role: Role,
     phase: str,
     round_number: int,
+    t_s: float,
     timing: Timing,
     load: StepLoad,
     steps: int,
 ) -> Sample:
-    """A row for a span that has just ended; times and load as they stand in the arguments."""
+    """A row for a span that began at `t_s`; times and load as they stand in the arguments."""
     return Sample(
         task=task,
         role=role,
         phase=Phase(phase),
         round=round_number,
-        t_s=run.recording.clock_s() - timing.wall_s,
+        t_s=t_s,
         seconds=timing.seconds,
         wall_s=timing.wall_s,
         clock=timing.clock,

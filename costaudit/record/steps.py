@@ -88,13 +88,14 @@ def step(run: Run, task: Task) -> None:
         prepared = prepare(run.engine, probe, spec["steps"])
         run.prepared[probe.id] = prepared
         once(run.engine, prepared)  # the first run of a state is cold
+    began_s = run.recording.clock_s()
     timings = [once(run.engine, prepared) for _ in range(spec["repeats"])]
     row = sample(
-        run,
         task=probe.id,
         role=Role.HELD_OUT if probe.held_out else Role.FIT,
         phase=probe.phase,
         round_number=spec["round"],
+        t_s=began_s,
         timing=_per_step(timings, prepared.steps),
         load=prepared.load,
         steps=prepared.steps * len(timings),

@@ -66,7 +66,13 @@ def _environment(*, autoescape: bool) -> Environment:
     )
     environment.filters["md"] = markdown_text
     environment.filters["fence"] = markdown_code
+    environment.filters["sentence"] = sentence
     return environment
+
+
+def sentence(text: str) -> str:
+    """A clause as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def markdown_text(text: str) -> str:

@@ -44,6 +44,7 @@ class View:
     steps: list[step_rows.StepRow]
     other_steps: list[step_rows.StepRow]
     orders: list[step_rows.OrderRow]
+    order_note: str
     phases: list[fact_rows.PhaseRow]
     kv: list[fact_rows.Fact]
     ramp: fact_rows.Grid | None
@@ -80,6 +81,7 @@ def view(document: Mapping[str, Any]) -> View:
         steps=steps,
         other_steps=others,
         orders=step_rows.order_rows(document),
+        order_note=document["order"].get("why", ""),
         phases=fact_rows.phase_rows(document["phases"]),
         kv=fact_rows.kv_facts(document["kv_cache"]),
         ramp=fact_rows.ramp_grid(document["kv_cache"]),

@@ -10,6 +10,7 @@ class Request:
     """One request; lengths in tokens, arrival in seconds from the start of the window.
 
     The first `prefix_tokens` of the prompt are the same in all requests with this `prefix_id`.
+    Static batching never mixes requests of different `batch`: they were not there together.
     """
 
     prompt_tokens: int
@@ -17,6 +18,7 @@ class Request:
     arrival_s: float = 0.0
     prefix_id: int | None = None
     prefix_tokens: int = 0
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

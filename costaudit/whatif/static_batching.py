@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, assert_never
 
 from costaudit.target.load import StepLoad
@@ -61,7 +62,9 @@ def _gather(line: Line, scenario: Scenario, now: float, ledger: Ledger) -> float
 
 def _take_batch(line: Line, scenario: Scenario, pool: Pool) -> list[Live]:
     most = min(scenario.knobs.max_num_seqs, len(line.waiting))
-    queue = [line.waiting[i] for i in range(most)]
+    own = line.waiting[0].request.batch
+    queue = list(takewhile(lambda live: live.request.batch == own, islice(line.waiting, most)))
+    most = len(queue)
     budget = scenario.knobs.kv_budget_tokens
     too_many = bisect_left(
         range(1, most + 1),

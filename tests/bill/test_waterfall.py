@@ -273,14 +273,10 @@ def test_a_window_without_tokens_has_no_unit_price():
         bill_of(scenario)
 
 
-def test_sources_and_tokens_can_be_those_observed():
-    observed = {SliceId.PADDING: "attention mask of 12 batches"}
-    bill = bill_of(make(chat(10)), sources=observed, prompt_tokens=100, output_tokens=50)
-    assert (
-        next(s for s in bill.slices if s.id is SliceId.PADDING).source == observed[SliceId.PADDING]
-    )
-    assert (bill.prompt_tokens, bill.output_tokens) == (100, 50)
-    assert bill.gpu_s_per_1m_tokens == pytest.approx(bill.gpu_s / 150 * 1e6)
+def test_sources_can_be_those_observed():
+    mask = "attention mask of 12 batches"
+    bill = bill_of(make(chat(10)), sources={SliceId.PADDING: mask})
+    assert next(s for s in bill.slices if s.id is SliceId.PADDING).source == mask
 
 
 def test_a_bill_of_two_hundred_requests_takes_no_second():

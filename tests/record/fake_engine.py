@@ -90,7 +90,8 @@ class FakeEngine:
         if self.real_s:
             time.sleep(self.real_s)
         seconds = self._due * (1 + abs(self._random.gauss(0, self.noise_share)))
-        return Timing(seconds=seconds, wall_s=seconds, clock="thread_time")
+        wall_s = time.perf_counter() - began
+        return Timing(seconds=seconds, wall_s=wall_s, clock="thread_time")
 
     def replay_batch(self, lengths):
         seqs, width = len(lengths), max(p for p, _ in lengths)
@@ -107,7 +108,7 @@ class FakeEngine:
             context += seqs * (width + n)
         if steps:
             took = times[-1] - times[0]
-            timing = Timing(seconds=took, wall_s=took, clock="thread_time")
+            timing = Timing(seconds=took, wall_s=0.0, clock="thread_time")
             load = StepLoad(decode_seqs=seqs * steps, decode_context_tokens=context)
             spans.append(ReplayedSpan(phase="decode", steps=steps, load=load, timing=timing))
         return spans, times

@@ -10,7 +10,7 @@ import torch
 from tiny_models import tiny
 
 from costaudit.ground.errors import TargetError, UsageError
-from costaudit.record.engines import memory
+from costaudit.record.engines import kv_tensors, memory
 from costaudit.record.engines.kv_tensors import filled_cache, restorer
 from costaudit.record.engines.open_local import wrap_model
 from costaudit.record.engines.static_batch import left_padding
@@ -76,6 +76,17 @@ def test_runs_can_be_repeated_from_the_same_state(opened, kind, monkeypatch):
                 prepared.reset()
                 prepared.run()
     assert lengths == [12, 13, 14] * 3 + [12] * 3
+
+
+def test_a_long_cache_is_filled_with_numbers_all_along(monkeypatch):
+    monkeypatch.setattr(kv_tensors, "DRAWN_TOKENS", 16)
+    with torch.inference_mode():
+        cache = filled_cache(tiny("GQA"), seqs=2, tokens=40)
+    for layer in cache.layers:
+        for states in (layer.keys, layer.values):
+            assert states.shape == (2, 2, 40, 8)
+            assert states.is_contiguous()
+            assert (states.abs().sum(dim=(0, 1, 3)) > 0).all()
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -79,6 +79,7 @@ def done(path):
         db.close()
 
 
+@pytest.mark.slow
 def test_kill_at_any_instant_loses_at_most_the_sample_in_flight(tmp_path):
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     path = tmp_path / "r.costaudit"

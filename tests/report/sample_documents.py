@@ -32,7 +32,7 @@ def without_dollars(document: Any, why: str = PRICE_WHY) -> Any:
     for order in (*document["order"]["alternatives"], *document["order"]["conventional"]):
         order |= {"usd_per_1m": None, "usd_path": []}
     for point in document["order"]["best_path"]:
-        point["usd_per_1m"] = None
+        point |= {"usd_per_1m": None, "usd_per_1m_interval": None}
     document["pricing"]["prices"] = []
     paths += ["bill.slices", "playbook", "order"]
     document["unknown"] += [{"what": path, "why": why} for path in paths]

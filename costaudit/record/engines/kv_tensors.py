@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DRAWN_TOKENS = 1024
 CHUNK_TOKENS = 512  # of a real prefill, where states cannot be written directly
 
 
@@ -63,8 +64,9 @@ def _writable(layer: Any) -> bool:
 
 
 def _states(like: Any, seqs: int, tokens: int) -> Any:
-    """Random states: one sequence is drawn, all rows get their own copy of it in the cache."""
-    row = like.new_empty(1, like.shape[1], tokens, like.shape[3]).normal_()
+    """Random states; what is drawn once is repeated along tokens and rows, for drawing is slow."""
+    drawn = like.new_empty(1, like.shape[1], min(tokens, DRAWN_TOKENS), like.shape[3]).normal_()
+    row = drawn.repeat(1, 1, -(-tokens // DRAWN_TOKENS), 1)[..., :tokens, :]
     return row.expand(seqs, -1, -1, -1)
 
 
