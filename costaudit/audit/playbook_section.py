@@ -32,7 +32,12 @@ def playbook_section(
 ) -> list[dict[str, Any]]:
     """Every step of the playbook: those of the best order first."""
     by_id = {entry.step.id: entry for entry in entries}
-    return [_step(planned, by_id[planned.id], present, engine) for planned in plan.steps]
+    taken = [by_id[step_id].step for step_id in plan.best.ids]
+    return [
+        _step(planned, by_id[planned.id], present, engine)
+        | {"needed_by": [step.id for step in taken if planned.id in step.requires]}
+        for planned in plan.steps
+    ]
 
 
 def _step(planned: PlannedStep, entry: Entry, present: Present, engine: str) -> dict[str, Any]:

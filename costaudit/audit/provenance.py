@@ -40,11 +40,6 @@ def provenance_section(recording: Recording, target: Target) -> dict[str, Any]:
 def notes(recording: Recording, metrics: Metrics, step_time: StepTime) -> list[str]:
     """What the reader should bear in mind."""
     said = []
-    if metrics.target.weights != "trained":
-        said.append(
-            f"The weights are {metrics.target.weights}: the speed of a transformer does not depend"
-            " on their values, the quality of its answers does."
-        )
     if metrics.device.kind == "cpu":
         said.append(
             "Measured on one CPU thread by its own CPU time; the device of this audit is one core."

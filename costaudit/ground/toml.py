@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Collection, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
 
 MAX_BYTES = 1 << 20  # a hand-written file is never larger
 

@@ -210,9 +210,14 @@ def _does_not_pay(
             return f"does not pay here: {other.id} excludes it and saves more"
     best = frozenset(ids)
     added = pricer.saved(best, best | {step.id}, Edge.LOW, FITTED)
+    harm = [
+        where
+        for share, where in ((alone.share.low, "alone"), (added, "after the best order"))
+        if share <= 0
+    ]
     return (
-        f"does not pay here: at the low end it saves {alone.share.low:.4f} of the bill alone "
-        f"and {added:.4f} after the steps of the best order"
+        "does not pay here: at its cautious end it brings nothing or costs more, "
+        + " and ".join(harm or ["once its effort is counted"])
     )
 
 

@@ -27,13 +27,13 @@ _PIECES_AT_MOST = 64
 _LONGEST_PREFILL = 2048
 _SHORTEST_PREFILL = 32
 _FEWEST_ROUNDS = 2
-_STEADY_SHARE, _STEADY_RUNS, _WARM_S = 0.05, 4, 3.0
+_STEADY_SHARE, _STEADY_RUNS, _WARM_S = 0.05, 4, 2.0
 
 
 def warm_up(engine: LocalEngine) -> tuple[float, bool]:
     """Run small steps until their times settle: (wall seconds taken, did they?).
 
-    Steady means that the last four runs lie within 5 % of each other; bounded by 3 s.
+    Steady means that the last four runs lie within 5 % of each other; bounded by 2 s.
     """
     began = time.monotonic()
     room = engine.target.shape.max_context_tokens

@@ -64,7 +64,8 @@ class Recording:
         """
         if path.exists():
             raise UsageError(
-                f"{path} exists already", hint="name another file with -o, or go on with --resume"
+                f"{path} exists already",
+                hint="go on with it by --resume, replace it with --force, or name another file with -o",
             )
         schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
         try:

@@ -118,7 +118,8 @@ def _print_first(console: Console, seen: View) -> None:
     for step in seen.first_steps:
         console.print(f"{step.rank}. {step.title}", style="bold")
         dollars = f" ({step.added_usd})" if step.added_usd else ""
-        saves = f"saves {step.added}{dollars}" if step.saves else "saves nothing by itself"
+        needed = f", {step.needed_by} needs it" if step.needed_by else ""
+        saves = f"saves {step.added}{dollars}" if step.saves else f"saves nothing itself{needed}"
         after = f"; then {step.after} per 1M" if step.after else ""
         lines = [f"{saves}{after}", f"{step.effort} · {step.risk} · {step.confidence}"]
         lines += [f"because {text}" for text in step.evidence[:2]]

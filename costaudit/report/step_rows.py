@@ -42,6 +42,7 @@ class StepRow:
     alone: str  # saving on today's bill, both ends
     alone_usd: str
     saves: bool  # anything at all after those before it
+    needed_by: str  # titles of the steps of the best order that need it
     added: str  # saving after those before it, both ends
     added_usd: str
     after: str  # the bill after this step and those before it
@@ -70,8 +71,9 @@ def step_rows(document: Mapping[str, Any]) -> tuple[list[StepRow], list[StepRow]
     """(steps that apply, by rank; steps that do not or cannot be judged)."""
     after = {p["id"]: path_cost(p) for p in document["order"].get("best_path", ())}
     entries = sorted(document["playbook"], key=lambda e: (e["rank"] is None, e["rank"] or 0))
-    ranked = [_step(e, after) for e in entries if e["verdict"] == "applies"]
-    others = [_step(e, after) for e in entries if e["verdict"] != "applies"]
+    titles = {e["id"]: e["title"] for e in entries}
+    ranked = [_step(e, after, titles) for e in entries if e["verdict"] == "applies"]
+    others = [_step(e, after, titles) for e in entries if e["verdict"] != "applies"]
     return ranked, others
 
 
@@ -115,7 +117,7 @@ def _order(
     )
 
 
-def _step(entry: Mapping[str, Any], after: Mapping[str, str]) -> StepRow:
+def _step(entry: Mapping[str, Any], after: Mapping[str, str], titles: Mapping[str, str]) -> StepRow:
     snippet = entry["snippet"] or {"engine": "", "text": ""}
     return StepRow(
         id=entry["id"],
@@ -126,6 +128,7 @@ def _step(entry: Mapping[str, Any], after: Mapping[str, str]) -> StepRow:
         alone=_share(entry["saving"]),
         alone_usd=_dollars(entry["saving"]),
         saves=_is_something(entry["marginal"]),
+        needed_by=" and ".join(f"“{titles[i]}”" for i in entry.get("needed_by", ())),
         added=_share(entry["marginal"]),
         added_usd=_dollars(entry["marginal"]),
         after=after.get(entry["id"], ""),

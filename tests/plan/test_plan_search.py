@@ -107,8 +107,8 @@ def test_verdicts_of_steps_outside_the_order_say_why():
     assert found["needy"].verdict is Verdict.CANNOT_TELL
     assert found["needy"].why_not == "it needs unknown: nobody measured it"
     assert found["harmful"].why_not == (
-        "does not pay here: at the low end it saves -0.1000 of the bill alone "
-        "and -0.0500 after the steps of the best order"
+        "does not pay here: at its cautious end it brings nothing or costs more, "
+        "alone and after the best order"
     )
     assert "good excludes it" in found["rival"].why_not
     assert found["good"].rank == 1
