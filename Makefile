@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help audit test check check-static bench clean
+.PHONY: help audit test check check-static bench docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -31,6 +31,10 @@ check-static: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says what they show
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.dev  ## after `make audit`: quote that audit in README.md, with a picture of its page
+	$(BIN)/costaudit report demo.costaudit --format json -o docs/sample.json
+	$(BIN)/python docs/generate.py --picture
 
 clean:  ## remove what the other targets left, .venv included
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -21,6 +21,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests measured: `record_property(what, figure)` in a test."""
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind)]
+    figures = [figure for r in reports if r.when == "call" for figure in r.user_properties]
+    if figures:
+        terminalreporter.section("measured")
+    for what, figure in figures:
+        terminalreporter.line(f"{what}: {figure}")
+
+
 def no_gpu() -> str:
     """Why no NVIDIA GPU can be used here; empty where one can. Asks the driver, not torch."""
     try:

@@ -73,7 +73,6 @@ class Session:
         self.path = path
         self._model = model
         self._peaks = peaks
-        self._kv_known = False
 
     def __enter__(self) -> Self:
         from costaudit.record.engines.describe import describe_model
@@ -148,9 +147,9 @@ class Session:
     def _weigh_cache(self, _module: Any, _args: Any, output: Any) -> None:
         """Weigh the first cache that the program fills, once."""
         cache = getattr(output, "past_key_values", None)
-        if self._kv_known or cache is None or not hasattr(cache, "layers"):
+        if cache is None or not hasattr(cache, "layers"):
             return
-        self._kv_known = True
+        self._kv_hook.remove()
         with suppress(Exception):  # a cache of unknown make is left unknown, never an error
             self._recording.add(*_kv_facts(cache, self._target.dtype, self._target.shape))
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from costaudit.recording.rows import Phase
-from costaudit.target.load import StepLoad, decode_load, prefill_load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,15 +22,6 @@ class Call:
     cache: int  # identity of the cache object, 0 where there is none
     ids: Any
     mask: Any
-
-    @property
-    def load(self) -> StepLoad:
-        """The load as it is computed, padding included."""
-        if self.phase is Phase.DECODE:
-            return decode_load(seqs=self.seqs, context_tokens=self.cached_tokens)
-        return prefill_load(
-            new_tokens=self.new_tokens, cached_tokens=self.cached_tokens, seqs=self.seqs
-        )
 
 
 def read_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call | None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _STEPS = 1
 _FREE_SHARE = 0.8  # of free memory a rung may take; the rest is for what nobody foresees
 _FACTOR = 4  # sequences of a rung over those of the one before
-_GROWTH = 4.5  # wall seconds likewise
-_SHORT_S = 0.5  # a rung that followed a shorter one is run twice, the first time cold
+_GROWTH = 1.15  # wall seconds per sequence over those of the rung before
+_SHORT_S = 0.25  # a rung behind one as short is run twice, the first time cold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,26 +66,32 @@ def ramp(run: Run, task: Task) -> None:
 def _climb(run: Run, context: int, most: int) -> tuple[int, _End]:
     """(Sequences of the last rung, why it was the last). `most` fit in the budget."""
     until = time.monotonic() + run.options.time_budget_s * PRESSURE_SHARE
-    seqs, reached, rung_s = 1, 0, 0.0
-    if most < 1:
-        return 0, _End(why="the budget holds not even one sequence", by_memory=True)
-    while True:
+    reached, run_s = 0, 0.0
+    for seqs in _rungs(most):
         need, free = _need_bytes(run, seqs, context), free_bytes(run.engine)
         if need > free * _FREE_SHARE:
-            return reached, _End(
-                why=f"{seqs} sequences need {need} bytes, {free} are free", by_memory=True
-            )
-        if time.monotonic() + rung_s * _GROWTH > until and reached:
+            why = f"{seqs} sequences need {need:.0f} bytes, {free} are free"
+            return reached, _End(why=why, by_memory=True)
+        expected_s = run_s * _GROWTH * seqs / max(reached, 1)
+        if reached and time.monotonic() + expected_s > until:
             return reached, _End(why="the time set aside for it", by_memory=False)
+        runs = 2 if run_s < _SHORT_S else 1
         began = time.monotonic()
         try:
-            _rung(run, seqs, context, runs=2 if rung_s < _SHORT_S else 1)
+            _rung(run, seqs, context, runs=runs)
         except (TargetError, MemoryError) as err:
             return reached, _End(why=f"{seqs} sequences: {err}", by_memory=True)
-        rung_s, reached = time.monotonic() - began, seqs
-        if seqs == most:
-            return reached, _End(why="the memory budget is full", by_memory=True)
-        seqs = min(seqs * _FACTOR, most)
+        reached, run_s = seqs, (time.monotonic() - began) / runs
+    why = "the memory budget is full" if reached else "the budget holds not even one sequence"
+    return reached, _End(why=why, by_memory=True)
+
+
+def _rungs(most: int) -> list[int]:
+    """Factors of four that end at `most` exactly."""
+    rungs = [most] if most > 0 else []
+    while rungs and rungs[0] >= _FACTOR:
+        rungs.insert(0, rungs[0] // _FACTOR)
+    return rungs
 
 
 def _rung(run: Run, seqs: int, context: int, *, runs: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.stats import percentile
@@ -9,7 +10,14 @@ from costaudit.probe.draw import declared_lengths, summary
 from costaudit.probe.workload import Workload, load_workload
 from costaudit.record.fitting import Fitted, fit_workload, lengths_of
 from costaudit.record.kv import growth_bytes_per_token, waste_by_layout
-from costaudit.record.run import LADDER_SHARE, PRESSURE_SHARE, REPLAY_SHARE, Run, sample
+from costaudit.record.run import (
+    LADDER_SHARE,
+    PEAKS_SHARE,
+    PRESSURE_SHARE,
+    REPLAY_SHARE,
+    Run,
+    sample,
+)
 from costaudit.record.speed import Speed, fit_speed
 from costaudit.recording.rows import Fact, RequestRow, Role, Sample, Task
 
@@ -31,9 +39,16 @@ def plan_workload(run: Run, task: Task) -> None:
     fitted = _fit(run, run.workload, run.batch_size, budget_s * REPLAY_SHARE, speed)
     ladder = _fit_ladder(run, speed, budget_s * LADDER_SHARE)
     pressure = Task(id="pressure", kind="pressure", spec={"est_s": budget_s * PRESSURE_SHARE})
+    peaks = Task(id="peaks-again", kind="peaks", spec={"est_s": budget_s * PEAKS_SHARE / 2})
     requests = Task(id="requests", kind="requests", spec={"est_s": 0.1})
     run.recording.plan(
-        [*_ladder_tasks(ladder, speed), *_replay_tasks(run, fitted, speed), requests, pressure],
+        [
+            *_ladder_tasks(ladder, speed),
+            *_replay_tasks(run, fitted, speed),
+            requests,
+            pressure,
+            peaks,
+        ],
         *workload_facts(run, fitted),
         Fact(subject="ladder", name="scale", value=ladder.scale, why=ladder.scale_why),
         done=task.id,
@@ -57,8 +72,12 @@ def replay(run: Run, task: Task) -> None:
 
 
 def record_requests(run: Run, task: Task) -> None:
-    """One row per request from the fastest round of its batch, and the times between tokens."""
-    times: dict[int, list[float]] = {}
+    """One row per request from the fastest round of its batch, and the times between tokens.
+
+    The fact "envelope_s" holds, per batch and phase, the sum of each step's fastest round: a
+    disturbance spoils some steps of every round, but seldom the same step of all.
+    """
+    rounds: dict[int, list[list[float]]] = {}
     batches: dict[int, dict[str, Any]] = {}
     for done in (t for t in run.recording.tasks() if t.kind == "replay"):
         found = run.fact(str(Role.REPLAY), f"token_s/{done.id}")
@@ -66,11 +85,13 @@ def record_requests(run: Run, task: Task) -> None:
             continue
         spec: dict[str, Any] = done.spec
         batches[spec["batch"]] = spec
-        best = times.setdefault(spec["batch"], found)
-        times[spec["batch"]] = min(best, found, key=lambda t: t[-1])
+        rounds.setdefault(spec["batch"], []).append(found)
+    times = {batch: min(found, key=lambda t: t[-1]) for batch, found in rounds.items()}
+    envelope = {f"replay-{batch}": _envelope(found) for batch, found in rounds.items()}
     rows = [row for batch, spec in batches.items() for row in _request_rows(spec, times[batch])]
     gaps = [gap for batch, spec in batches.items() for gap in _gaps(spec, times[batch])]
-    run.recording.add(*rows, _itl_fact(gaps), done=task.id)
+    best = Fact(subject="replay", name="envelope_s", value=envelope, unit="s")
+    run.recording.add(*rows, _itl_fact(gaps), best, done=task.id)
 
 
 def workload_facts(run: Run, fitted: Fitted) -> tuple[Fact, ...]:
@@ -203,6 +224,13 @@ def _request_rows(spec: dict[str, Any], token_s: Sequence[float]) -> list[Reques
 def _gaps(spec: dict[str, Any], token_s: Sequence[float]) -> list[float]:
     """Seconds between two tokens of a request, once for every request that lived through them."""
     return [token_s[i] - token_s[i - 1] for _, output in spec["lengths"] for i in range(1, output)]
+
+
+def _envelope(rounds: Sequence[Sequence[float]]) -> dict[str, float]:
+    """Prefill and decode seconds of a batch when every step takes its fastest round's time."""
+    steps = [[b - a for a, b in pairwise([0.0, *token_s])] for token_s in rounds]
+    fastest = [min(times) for times in zip(*steps, strict=True)]
+    return {"prefill": fastest[0], "decode": sum(fastest[1:])}
 
 
 def _itl_fact(gaps: Sequence[float]) -> Fact:

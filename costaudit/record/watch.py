@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from costaudit.record.calls import Call, read_call
 from costaudit.record.meters.nvtx_ranges import PhaseRanges
 from costaudit.recording.rows import Phase, RequestRow, Role, Sample
+from costaudit.target.load import StepLoad, prefill_load
 
 if TYPE_CHECKING:
     from costaudit.record.engines.clock import Clock
-    from costaudit.target.load import StepLoad
 
 STEPS_PER_ROW = 64  # a row holds a run of at most so many steps: contexts in it stay alike
 GAPS_KEPT = 20_000  # times between tokens, a fair sample of all that were seen
@@ -44,7 +44,8 @@ class _Run:
     phase: Phase
     seqs: int
     began: float
-    loads: list[StepLoad] = field(default_factory=list)
+    new_tokens: int
+    cached: list[int] = field(default_factory=list)  # per sequence, before each step
     marks: list[tuple[Any, Any]] = field(default_factory=list)
     ended: float = 0.0
 
@@ -104,7 +105,12 @@ class Watcher:
         elif state.run is not None and not _same_run(state.run, call):
             self._end_run(state)
         if state.run is None:
-            state.run = _Run(phase=call.phase, seqs=call.seqs, began=time.perf_counter())
+            state.run = _Run(
+                phase=call.phase,
+                seqs=call.seqs,
+                new_tokens=call.new_tokens,
+                began=time.perf_counter(),
+            )
         state.ranges.push(call.phase, call.seqs * call.new_tokens)
         state.start = self._clock.mark()
 
@@ -118,7 +124,7 @@ class Watcher:
         if output is None:  # the model raised: nothing was computed to the end
             return
         state.run.marks.append((state.start, end))
-        state.run.loads.append(call.load)
+        state.run.cached.append(call.cached_tokens)
         state.run.ended = time.perf_counter()
         self._count_tokens(state.batch, call)
         if len(state.run.marks) >= STEPS_PER_ROW:
@@ -146,8 +152,11 @@ class Watcher:
             batch.prompts = None if call.mask is None else call.mask.sum(dim=-1)
             batch.call = call
         elif self._pad_id is not None and call.ids is not None:
-            batch.last = (call.ids != self._pad_id).any(dim=-1)
-            batch.live = batch.last.long() if batch.live is None else batch.live + batch.last
+            batch.last = call.ids[:, -1] != self._pad_id
+            if batch.live is None:
+                batch.live = batch.last.long()
+            else:
+                batch.live += batch.last
 
     def _end_run(self, state: _State) -> None:
         run, state.run = state.run, None
@@ -215,6 +224,7 @@ def _same_run(run: _Run, call: Call) -> bool:
 
 def _sample(run: _Run, batch: _Batch, times: Sequence[float], clock: str, now_s: float) -> Sample:
     wall_s = run.ended - run.began
+    load = _summed_load(run)
     return Sample(
         task=f"attached-{batch.number}/{batch.rows}",
         role=Role.ATTACHED,
@@ -225,11 +235,20 @@ def _sample(run: _Run, batch: _Batch, times: Sequence[float], clock: str, now_s:
         wall_s=wall_s,
         clock=clock,
         steps=len(times),
-        prefill_tokens=sum(load.prefill_tokens for load in run.loads),
-        prefill_pairs=sum(load.prefill_pairs for load in run.loads),
-        prefill_seqs=sum(load.prefill_seqs for load in run.loads),
-        decode_seqs=sum(load.decode_seqs for load in run.loads),
-        decode_context_tokens=sum(load.decode_context_tokens for load in run.loads),
+        prefill_tokens=load.prefill_tokens,
+        prefill_pairs=load.prefill_pairs,
+        prefill_seqs=load.prefill_seqs,
+        decode_seqs=load.decode_seqs,
+        decode_context_tokens=load.decode_context_tokens,
+    )
+
+
+def _summed_load(run: _Run) -> StepLoad:
+    """The load as it was computed, padding included: one prefill, or all decode steps together."""
+    if run.phase is Phase.PREFILL:
+        return prefill_load(new_tokens=run.new_tokens, cached_tokens=run.cached[0], seqs=run.seqs)
+    return StepLoad(
+        decode_seqs=run.seqs * len(run.cached), decode_context_tokens=run.seqs * sum(run.cached)
     )
 
 

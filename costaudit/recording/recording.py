@@ -65,7 +65,7 @@ class Recording:
         if path.exists():
             raise UsageError(
                 f"{path} exists already",
-                hint="go on with it by --resume, replace it with --force, or name another file with -o",
+                hint="go on with it by --resume, replace it by --force, or name another with -o",
             )
         schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
         try:

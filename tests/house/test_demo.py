@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 AUDIT_MAX_S = 90.0  # what the tool promises on two cores
 BUSY = 2.0  # a machine that runs other things too is slower
 ERROR_MAX_SHARE = 0.06
+AGREE_SHARE = 0.05
+Figure = Callable[[str, str], None]
 SLICES = (
     "prefill_ideal",
     "decode_weights_ideal",
@@ -76,6 +79,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory, parts: Path) -> Demo:
     return audit_demo(tmp_path_factory.mktemp("demo"), parts)
 
 
+@pytest.fixture(scope="session")
+def again(demo: Demo, tmp_path_factory: pytest.TempPathFactory, parts: Path) -> Demo:
+    return audit_demo(tmp_path_factory.mktemp("again"), parts)
+
+
 def leaves(node: Any, path: tuple[str, ...] = ()) -> list[tuple[str, Any]]:
     match node:
         case dict():
@@ -87,7 +95,8 @@ def leaves(node: Any, path: tuple[str, ...] = ()) -> list[tuple[str, Any]]:
     return [leaf for key, value in children for leaf in leaves(value, (*path, key))]
 
 
-def test_the_audit_is_quick(demo: Demo) -> None:
+def test_the_audit_is_quick(demo: Demo, record_property: Figure) -> None:
+    record_property("audit of the demo", f"{demo.seconds:.0f} s, promised {AUDIT_MAX_S:.0f} s")
     assert demo.seconds <= AUDIT_MAX_S * BUSY
 
 
@@ -150,12 +159,36 @@ def test_the_bounds_follow_the_physics(demo: Demo) -> None:
 
 
 def test_the_step_time_is_right_on_probes_it_has_not_seen(
-    demo: Demo, tmp_path: Path, parts: Path
+    demo: Demo, again: Demo, record_property: Figure
 ) -> None:
-    error = demo.document["steptime"]["error_p50_share"]
-    if error > ERROR_MAX_SHARE:  # a neighbour was busy just then: one more look, no third
-        error = audit_demo(tmp_path, parts).document["steptime"]["error_p50_share"]
-    assert error <= ERROR_MAX_SHARE
+    """The better of two audits: a neighbour may be busy during one of them."""
+    errors = [audit.document["steptime"]["error_p50_share"] for audit in (demo, again)]
+    record_property("step-time error on held-out probes, median", str(errors))
+    assert min(errors) <= ERROR_MAX_SHARE
+
+
+def test_two_audits_in_a_row_agree(
+    demo: Demo, again: Demo, tmp_path: Path, parts: Path, record_property: Figure
+) -> None:
+    audits = [demo, again]
+    if not agree(demo, again):  # a neighbour was busy during one of them: one more look, no third
+        audits = [again, audit_demo(tmp_path, parts)]
+    for audit in audits:
+        record_property("USD per 1M tokens, first steps", f"{cost(audit):.5f} {first(audit)}")
+    assert agree(*audits)
+
+
+def agree(one: Demo, other: Demo) -> bool:
+    low, high = sorted((cost(one), cost(other)))
+    return high <= low * (1 + AGREE_SHARE) and first(one) == first(other)
+
+
+def cost(audit: Demo) -> float:
+    return audit.document["bill"]["usd_per_1m_tokens"]
+
+
+def first(audit: Demo) -> list[str]:
+    return audit.document["order"]["best"][:3]
 
 
 def test_the_slices_sum_to_the_whole(demo: Demo) -> None:

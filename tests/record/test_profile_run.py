@@ -146,6 +146,9 @@ def test_replay_rows_hold_whole_spans_and_requests_the_fastest_round(finished):
     itl = recording.facts()["replay"]["itl_s"].value
     assert itl["samples"] == sum(r.output_tokens - 1 for r in recording.requests())
     assert itl["p50"] <= itl["p95"] <= itl["p99"]
+    envelope = recording.facts()["replay"]["envelope_s"].value
+    for span in spans:
+        assert envelope[span.task][span.phase] <= span.seconds * (1 + 1e-3)
 
 
 def test_the_ladder_runs_one_alone_then_eight_identical(finished):
@@ -216,15 +219,44 @@ def test_the_ramp_ends_at_the_budget_without_passing_it(tmp_path):
     assert "budget" in kv["ramp_ended"].value
 
 
-def test_the_ramp_stops_before_the_machine_runs_out(tmp_path):
-    class Full(FakeEngine):
-        device_kind = "cuda"
+def ramp_of(path):
+    with Recording.read(path) as recording:
+        kv = recording.facts()["kv"]
+    return [f.value["seqs"] for n, f in kv.items() if n.startswith("ramp/")], kv
 
-    from costaudit.record import pressure
 
-    engine = FakeEngine(total_bytes=1 << 30, used_bytes=(1 << 30) - (4 << 20))
-    engine.device_kind = "cuda"
-    assert pressure.free_bytes(engine) == 4 << 20
+def test_the_ramp_stops_before_the_machine_runs_out(tmp_path, monkeypatch):
+    from costaudit.record.meters.host import HostMemory
+
+    scarce = HostMemory(total_bytes=1 << 30, available_bytes=24 << 20, limited_by="host")
+    monkeypatch.setattr("costaudit.record.pressure.host_memory", lambda: scarce)
+    path = record(tmp_path / "r", kv_budget_bytes=1 << 40)
+    rungs, kv = ramp_of(path)
+    assert kv["max_concurrency"].value == rungs[-1] >= 1
+    assert kv[f"ramp/{rungs[-1]}"].value["bytes"] < 24 << 20
+    assert rungs[-1] * 4 * kv["ramp_context_tokens"].value * KV_BYTES > 12 << 20
+    assert "are free" in kv["ramp_ended"].value
+
+
+def test_an_allocator_that_gives_up_ends_the_ramp_and_not_the_run(tmp_path):
+    class Small(FakeEngine):
+        def prepare_decode(self, *, seqs, context_tokens, steps):
+            if seqs > 40:
+                raise MemoryError("no more")
+            return super().prepare_decode(seqs=seqs, context_tokens=context_tokens, steps=steps)
+
+    rungs, kv = ramp_of(record(tmp_path / "r", Small()))
+    assert 10 <= rungs[-1] <= 40
+    assert kv["max_concurrency"].value == rungs[-1]
+    assert "no more" in kv["ramp_ended"].value
+
+
+def test_a_ramp_ended_by_time_knows_no_maximum(tmp_path, monkeypatch):
+    monkeypatch.setattr("costaudit.record.pressure.PRESSURE_SHARE", 0.0)
+    rungs, kv = ramp_of(record(tmp_path / "r"))
+    assert len(rungs) == 1
+    assert kv["max_concurrency"].value is None
+    assert "time" in kv["max_concurrency"].why
 
 
 def test_a_read_only_place_is_refused_before_the_engine_is_opened():

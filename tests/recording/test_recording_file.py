@@ -128,7 +128,7 @@ def test_nothing_is_overwritten_and_a_missing_folder_is_named(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc here")
 def test_a_read_only_place_is_refused():
-    with pytest.raises(UsageError, match="cannot write a recording at /proc/r.costaudit"):
+    with pytest.raises(UsageError, match=r"cannot write a recording at /proc/r\.costaudit"):
         Recording.create(Path("/proc/r.costaudit"))
 
 
