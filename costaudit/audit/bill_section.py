@@ -18,7 +18,7 @@ def bill_section(bill: Bill, *, why: str) -> dict[str, Any]:
     unexplained = next(s for s in bill.slices if s.id == "unexplained")
     return {
         "usd_per_gpu_h": bill.usd_per_gpu_h,
-        "usd_per_1m_tokens": bill.usd_per_1m_tokens.mid if bill.usd_per_1m_tokens else None,
+        "usd_per_1m_tokens": bill.usd_per_1m_tokens.low if bill.usd_per_1m_tokens else None,
         "usd_per_1m_tokens_interval": interval_section(bill.usd_per_1m_tokens),
         "usd_per_1m_input": bill.usd_per_1m_input,
         "usd_per_1m_output": bill.usd_per_1m_output,

@@ -57,6 +57,7 @@ class Slice:
 class Bill:
     """A closed bill: the known slices sum to `gpu_s` to 1e-9 of it.
 
+    `gpu_s` is what the fastest rounds took; the interval of the dollars goes up to their mean.
     Dollar fields are None without a price; then the device-seconds stand alone.
     `input` and `output` split the bill by the time of prefill and decode, idle in proportion.
     """

@@ -72,8 +72,9 @@ def build_bill(
     Args:
         scenario: what was served, and at which price.
         outcome: the simulation of that scenario, all wastes present; its tokens are billed.
-        paid_device_s: device-seconds of all devices; as an interval (least and mean of the
-            rounds) its middle is the whole, and its ends are the ends of the dollars.
+        paid_device_s: device-seconds of all devices; as an interval (fastest and mean of the
+            rounds) its low end is the whole, since noise only adds time, as it is for the step
+            times that explain it; both ends are the ends of the dollars.
         sources: the observed quantities behind a slice, where they differ from SOURCES.
 
     Raises:
@@ -83,7 +84,7 @@ def build_bill(
     if not isinstance(paid, Interval):
         paid = Interval(low=paid, high=paid)
     unpriced = Bill(
-        gpu_s=paid.mid,
+        gpu_s=paid.low,
         slices=_slices(scenario, outcome, paid, {**SOURCES, **(sources or {})}),
         prompt_tokens=outcome.prompt_tokens,
         output_tokens=outcome.output_tokens,
@@ -92,7 +93,7 @@ def build_bill(
         usd_per_1m_tokens=None,
         usd_per_1m_input=None,
         usd_per_1m_output=None,
-        gpu_s_per_1m_tokens=per_1m(paid.mid, outcome.prompt_tokens + outcome.output_tokens),
+        gpu_s_per_1m_tokens=per_1m(paid.low, outcome.prompt_tokens + outcome.output_tokens),
     )
     rate = rate_usd_per_device_h(scenario.prices)
     return unpriced if rate is None else _priced(unpriced, paid, rate)
@@ -142,7 +143,7 @@ def _slices(
         *slices,
         Slice(
             id=SliceId.UNEXPLAINED,
-            gpu_s=paid.mid - told,
+            gpu_s=paid.low - told,
             band_gpu_s=rest,
             source=sources[SliceId.UNEXPLAINED],
         ),

@@ -112,7 +112,7 @@ def _metrics(source: _Source) -> Metrics:
         prefill=_phase(Phase.PREFILL, source),
         decode=_phase(Phase.DECODE, source),
         kv=kv_metrics(source.reading),
-        paid_device_s=_paid(source.window),
+        paid_device_s=_paid(source),
         unknown=source.reading.unknown,
     )
 
@@ -123,7 +123,7 @@ def _phase(phase: Phase, source: _Source) -> PhaseMetrics:
     shape, count = source.target.shape, sum(s.steps for s in fastest)
     metrics = phase_metrics(
         useful_work(shape, source.precision, source.requests, count),
-        sum(s.seconds for s in fastest),
+        fastest_s(source.reading, source.window, phase),
         source.device,
         _latency(phase, source),
     )
@@ -151,12 +151,22 @@ def _latency(phase: Phase, source: _Source) -> Percentiles:
     return summarised(source.reading.table("replay", "itl_s"))
 
 
-def _paid(window: Sequence[Sample]) -> Interval:
-    """Device seconds of the window once: the fastest round of each span, and the mean round."""
+def fastest_s(reading: Reading, window: Sequence[Sample], phase: Phase) -> float:
+    """Device seconds of a phase over the window, without disturbances.
+
+    The sum of each step's fastest round where steps were stamped one by one, else the sum of each
+    span's fastest round.
+    """
+    stamped = reading.table("replay", "envelope_s")
+    if stamped:
+        return sum(float(batch[phase]) for batch in stamped.values())
+    return sum(s.seconds for s in spans(window) if s.phase is phase)
+
+
+def _paid(source: _Source) -> Interval:
+    """Device seconds of the window once: as fast as it was seen to go, and the mean round."""
     rounds: dict[tuple[str, Phase], list[float]] = {}
-    for sample in window:
+    for sample in source.window:
         rounds.setdefault((sample.task, sample.phase), []).append(sample.seconds)
-    return Interval(
-        low=sum(min(times) for times in rounds.values()),
-        high=sum(mean(times) for times in rounds.values()),
-    )
+    fastest = sum(fastest_s(source.reading, source.window, phase) for phase in Phase)
+    return Interval(low=fastest, high=max(fastest, sum(mean(times) for times in rounds.values())))

@@ -101,5 +101,5 @@ class Metrics:
     prefill: PhaseMetrics
     decode: PhaseMetrics
     kv: KvMetrics
-    paid_device_s: Interval  # device seconds of the replayed window: minimum and mean of the rounds
+    paid_device_s: Interval  # of the replayed window: fastest and mean of the rounds
     unknown: Mapping[str, str] = field(default_factory=dict)
