@@ -47,6 +47,7 @@ class _Run:
     new_tokens: int
     cached: list[int] = field(default_factory=list)  # per sequence, before each step
     marks: list[tuple[Any, Any]] = field(default_factory=list)
+    fed: list[Any] = field(default_factory=list)  # token ids of decode steps, until counted
     ended: float = 0.0
 
 
@@ -126,7 +127,7 @@ class Watcher:
         state.run.marks.append((state.start, end))
         state.run.cached.append(call.cached_tokens)
         state.run.ended = time.perf_counter()
-        self._count_tokens(state.batch, call)
+        self._keep_tokens(state.batch, state.run, call)
         if len(state.run.marks) >= STEPS_PER_ROW:
             self._end_run(state)
 
@@ -146,17 +147,24 @@ class Watcher:
             number, self._batches = self._batches, self._batches + 1
         return _Batch(number=number, call=call)
 
-    def _count_tokens(self, batch: _Batch, call: Call) -> None:
-        """Count what is no padding; tensors are read only when the batch has ended."""
+    def _keep_tokens(self, batch: _Batch, run: _Run, call: Call) -> None:
+        """Keep what tells tokens from padding, as cheaply as can be: a run counts when it ends."""
         if call.phase is Phase.PREFILL:
             batch.prompts = None if call.mask is None else call.mask.sum(dim=-1)
             batch.call = call
         elif self._pad_id is not None and call.ids is not None:
-            batch.last = call.ids[:, -1] != self._pad_id
-            if batch.live is None:
-                batch.live = batch.last.long()
-            else:
-                batch.live += batch.last
+            run.fed.append(call.ids.clone())  # the program may fill the same tensor again
+
+    def _count_tokens(self, batch: _Batch, run: _Run) -> None:
+        """Count what is no padding; the counts are read only when the batch has ended."""
+        if not run.fed:
+            return
+        import torch
+
+        fed = torch.cat(run.fed, dim=1) != self._pad_id
+        counted = fed.sum(dim=1)
+        batch.live = counted if batch.live is None else batch.live + counted
+        batch.last = fed[:, -1]
 
     def _end_run(self, state: _State) -> None:
         run, state.run = state.run, None
@@ -166,6 +174,7 @@ class Watcher:
         times = [self._clock.seconds(start, end)[0] for start, end in run.marks]
         for seconds in times:
             self._add_time(batch, run.phase, seconds)
+        self._count_tokens(batch, run)
         row = _sample(run, batch, times, self._clock.name, self._clock_s())
         batch.rows += 1
         self._sink([row])
