@@ -161,7 +161,7 @@ class Watcher:
             return
         import torch
 
-        fed = torch.cat(run.fed, dim=1) != self._pad_id
+        fed = torch.cat(run.fed, dim=1).ne(self._pad_id)
         counted = fed.sum(dim=1)
         batch.live = counted if batch.live is None else batch.live + counted
         batch.last = fed[:, -1]
