@@ -157,7 +157,7 @@ class Watcher:
 
     def _count_tokens(self, batch: _Batch, run: _Run) -> None:
         """Count what is no padding; the counts are read only when the batch has ended."""
-        if not run.fed:
+        if not run.fed or self._pad_id is None:
             return
         import torch
 
