@@ -21,7 +21,7 @@ test: $(VENV)/.dev check-static  ## install what the tests need, then run the wh
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev check-static  ## lint, types, floors and the fast tests: within a minute
-	$(BIN)/python -m pytest -m "not slow and not browser and not gpu"
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 -m "not slow and not browser and not gpu"
 
 check-static: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -30,7 +30,10 @@ check-static: $(VENV)/.dev
 	$(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says what they show
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in bench/*.py; do \
+	  case $$script in bench/steptime.py) table=bench/data/silicon_serving.csv ;; *) table= ;; esac; \
+	  echo "== $$script $$table"; $(BIN)/python $$script $$table || exit 1; \
+	done
 
 docs: $(VENV)/.dev  ## after `make audit`: quote that audit in README.md, with a picture of its page
 	$(BIN)/costaudit report demo.costaudit --format json -o docs/sample.json

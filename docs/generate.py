@@ -51,7 +51,8 @@ def exit_codes_block() -> str:
 
     rows = {0: "done, or the gate passed", 1: "the gate found a budget broken"}
     for error in branches(CostauditError):
-        rows[error.exit_code] = (inspect.getdoc(error) or "").splitlines()[0].rstrip(".")
+        sentence = (inspect.getdoc(error) or "").splitlines()[0].rstrip(".")
+        rows[error.exit_code] = sentence[:1].lower() + sentence[1:]
     table = "\n".join(f"| {code} | {meaning} |" for code, meaning in sorted(rows.items()))
     return f"| code | means |\n|---|---|\n{table}"
 
@@ -98,7 +99,7 @@ def generated(text: str) -> str:
 
 
 def take_picture() -> None:
-    """A picture of the sample's page at 1280×800, by headless Chromium."""
+    """A picture of the top of the sample's page, by headless Chromium."""
     from costaudit.report.page import html_page
 
     browser = shutil.which("chromium") or shutil.which("google-chrome")
@@ -110,7 +111,7 @@ def take_picture() -> None:
         subprocess.run(
             [
                 *(browser, "--headless=new", "--no-sandbox", "--hide-scrollbars"),
-                *("--window-size=1280,800", f"--screenshot={PICTURE}", page.as_uri()),
+                *("--window-size=1280,1600", f"--screenshot={PICTURE}", page.as_uri()),
             ],
             capture_output=True,
             check=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test never downloads a model
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: threads cost more than they bring
 os.environ.pop("COSTAUDIT_API_KEY", None)  # nor carries somebody's key
 
 

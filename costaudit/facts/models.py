@@ -57,7 +57,7 @@ def known_model(name: str) -> KnownModel | None:
     The organisation and the variant (tuning, packing, date) are ignored; nothing is matched
     in part.
     """
-    return _by_fold().get(_fold(name))
+    return _by_folded_name().get(fold_name(name))
 
 
 @cache
@@ -67,15 +67,16 @@ def _rows() -> dict[str, dict[str, Any]]:
 
 
 @cache
-def _by_fold() -> dict[str, KnownModel]:
+def _by_folded_name() -> dict[str, KnownModel]:
     found = {}
     for model in known_models():
         for name in (model.name, *_rows()[model.name].get("aliases", ())):
-            found[_fold(name)] = model
+            found[fold_name(name)] = model
     return found
 
 
-def _fold(name: str) -> str:
+def fold_name(name: str) -> str:
+    """A name without its organisation and variant, in lower case."""
     folded = name.strip().rsplit("/", 1)[-1].casefold().removeprefix("meta-")
     while (shorter := _VARIANT.sub("", folded)) != folded:
         folded = shorter

@@ -42,6 +42,7 @@ def solve(
     strength: float,
     draws: int = DRAWS,
     seed: int = 0,
+    covariance: Floats | None = None,
 ) -> Solution:
     """Minimise ‖A·x/t - 1‖² + K·strength²·‖(x - centre)/width‖² over x ≥ 0.
 
@@ -49,7 +50,8 @@ def solve(
     Dividing by t makes every residual relative. The prior enters as further rows, so one bounded
     least-squares problem does it all. Each draw solves it again with noise of the size of the
     residuals on every right-hand side (randomise, then optimise): exact for a Gaussian
-    posterior, and never negative.
+    posterior, and never negative. Where the relative residuals are known to be correlated,
+    `covariance` (K by K) says so, and the residuals are whitened by it first.
     """
     import numpy as np
     from scipy.optimize import nnls
@@ -57,14 +59,18 @@ def solve(
     names = list(beliefs)
     times = np.asarray(seconds, dtype=np.float64)
     data = np.array([[row[name] for name in names] for row in rows]) / times[:, None]
+    ones = np.ones(len(times))
+    if covariance is not None:
+        whiten = np.linalg.inv(np.linalg.cholesky(covariance))
+        data, ones = whiten @ data, whiten @ ones
     width = np.array([beliefs[name].width for name in names])
     centre = np.array([beliefs[name].centre for name in names])
     pull = strength * np.sqrt(len(times))
     # In units of its width every coefficient is of order one, which keeps the system well scaled.
     system = np.vstack([data * width, pull * np.eye(len(names))])
-    aim = np.concatenate([np.ones(len(times)), pull * centre / width])
+    aim = np.concatenate([ones, pull * centre / width])
     best = nnls(system, aim)[0]
-    noise = _noise_share(data * width, pull, best)
+    noise = _noise_share(data * width, ones, pull, best)
     generator = np.random.default_rng(seed)
     shaken = [
         nnls(system, aim + noise * generator.standard_normal(len(aim)))[0] for _ in range(draws)
@@ -76,7 +82,7 @@ def solve(
     )
 
 
-def _noise_share(data: Floats, pull: float, best: Floats) -> float:
+def _noise_share(data: Floats, ones: Floats, pull: float, best: Floats) -> float:
     """Residual spread; each coefficient that is not at zero uses up (part of) a probe."""
     import numpy as np
 
@@ -84,7 +90,7 @@ def _noise_share(data: Floats, pull: float, best: Floats) -> float:
     gram = free.T @ free
     used = np.trace(np.linalg.solve(gram + pull**2 * np.eye(len(gram)), gram))
     left = max(len(data) - float(used), 1.0)
-    residual = data @ best - 1.0
+    residual = data @ best - ones
     return max(float(np.sqrt(residual @ residual / left)), NOISE_FLOOR_SHARE)
 
 

@@ -48,3 +48,9 @@ def test_the_readme_names_the_commands_that_ci_runs(checkout: Path, readme: str)
 def test_every_file_that_the_readme_links_exists(checkout: Path, readme: str) -> None:
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", readme)
     assert [link for link in links if not (checkout / link).exists()] == []
+
+
+def test_every_benchmark_is_explained(checkout: Path) -> None:
+    told = (checkout / "bench/README.md").read_text()
+    scripts = [path.name for path in (checkout / "bench").glob("*.py")]
+    assert [script for script in scripts if f"`{script}`" not in told] == []
