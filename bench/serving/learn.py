@@ -6,7 +6,7 @@ What is minimised is what `bench/steptime.py` measures: the error of runs predic
 others of their group, on a scale that forgives outliers. For the gradient's sake the bounded fit
 is replaced by its linearisation, a Gaussian process on the shares of the columns. Then the same
 is learned again and again without some groups (all of a model's, or a random eighth), and the
-errors on those alone are stored beside the constants. Takes a quarter of an hour; needs torch.
+errors on those alone are stored beside the constants. Takes about ten minutes; needs torch.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 WEIGHT = {2: 0.5, 3: 0.5, 4: 1.0, 6: 2.0, 8: 1.0, 12: 2.0}  # by number of probes
 OUTLIER = 0.05  # errors (natural logarithm) well above this hardly count more when they grow
 ROWS = 64  # of a group in one pass
-PASSES = 400
-GROUPS_PER_PASS = 24
+PASSES = 250
+GROUPS_PER_PASS = 12
 RATE = 0.04
 FOLDS = 8
 SEEDS = 8

@@ -57,29 +57,35 @@ def solve(
     from scipy.optimize import nnls
 
     names = list(beliefs)
-    times = np.asarray(seconds, dtype=np.float64)
-    data = np.array([[row[name] for name in names] for row in rows]) / times[:, None]
-    ones = np.ones(len(times))
-    if covariance is not None:
-        whiten = np.linalg.inv(np.linalg.cholesky(covariance))
-        data, ones = whiten @ data, whiten @ ones
     width = np.array([beliefs[name].width for name in names])
     centre = np.array([beliefs[name].centre for name in names])
-    pull = strength * np.sqrt(len(times))
-    # In units of its width every coefficient is of order one, which keeps the system well scaled.
-    system = np.vstack([data * width, pull * np.eye(len(names))])
+    # In units of its width every coefficient is of order one: a well scaled system.
+    data, ones = _relative([[row[n] for n in names] for row in rows], seconds, covariance)
+    data, pull = data * width, strength * np.sqrt(len(ones))
+    system = np.vstack([data, pull * np.eye(len(names))])
     aim = np.concatenate([ones, pull * centre / width])
     best = nnls(system, aim)[0]
-    noise = _noise_share(data * width, ones, pull, best)
+    noise = _noise_share(data, ones, pull, best)
     generator = np.random.default_rng(seed)
-    shaken = [
-        nnls(system, aim + noise * generator.standard_normal(len(aim)))[0] for _ in range(draws)
-    ]
+    aims = (aim + noise * generator.standard_normal(len(aim)) for _ in range(draws))
     return Solution(
         coefficients=_named(names, best * width),
-        draws=tuple(_named(names, draw * width) for draw in shaken),
+        draws=tuple(_named(names, nnls(system, shaken)[0] * width) for shaken in aims),
         noise_share=noise,
     )
+
+
+def _relative(
+    values: Sequence[Sequence[float]], seconds: Sequence[float], covariance: Floats | None
+) -> tuple[Floats, Floats]:
+    """The probes' rows over their seconds, and the ones they should come to; both whitened."""
+    import numpy as np
+
+    data = np.array(values) / np.asarray(seconds, dtype=np.float64)[:, None]
+    if covariance is None:
+        return data, np.ones(len(data))
+    whiten = np.linalg.inv(np.linalg.cholesky(covariance))
+    return whiten @ data, whiten.sum(axis=1)
 
 
 def _noise_share(data: Floats, ones: Floats, pull: float, best: Floats) -> float:
@@ -88,7 +94,7 @@ def _noise_share(data: Floats, ones: Floats, pull: float, best: Floats) -> float
 
     free = data[:, best > 0]
     gram = free.T @ free
-    used = np.trace(np.linalg.solve(gram + pull**2 * np.eye(len(gram)), gram))
+    used = np.trace(np.linalg.pinv(gram + pull**2 * np.eye(len(gram))) @ gram)
     left = max(len(data) - float(used), 1.0)
     residual = data @ best - ones
     return max(float(np.sqrt(residual @ residual / left)), NOISE_FLOOR_SHARE)

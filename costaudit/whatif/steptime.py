@@ -255,28 +255,27 @@ def fit(
         kv_element_bytes=kv_element_bytes,
         coefficients={},
     )
+    fitted = _solved(blank, probes)
+    errors = [abs(fitted.seconds(p.load) / p.seconds - 1) for p in usable if p.held_out]
+    return replace(
+        fitted,
+        error_p50_share=percentile(errors, 0.5) if errors else None,
+        error_p90_share=percentile(errors, 0.9) if errors else None,
+        fitted_points=len(probes),
+        held_out_points=len(errors),
+        notes=_open_questions(blank, probes),
+    )
+
+
+def _solved(blank: StepTime, probes: Sequence[StepPoint]) -> StepTime:
+    alone = blank.peaks.devices == 1  # nothing crosses a link
     solution = solve(
         [blank.columns(point.load) for point in probes],
         [point.seconds for point in probes],
-        PRIOR,
+        {n: belief for n, belief in PRIOR.items() if not (alone and COLUMN_TERM[n] == "link")},
         strength=PRIOR_STRENGTH,
     )
-    fitted = replace(
-        blank,
-        coefficients=solution.coefficients,
-        draws=solution.draws,
-        fitted_points=len(probes),
-        held_out_points=len(usable) - len(probes),
-        notes=_open_questions(blank, probes),
-    )
-    errors = [abs(fitted.seconds(p.load) / p.seconds - 1) for p in usable if p.held_out]
-    if not errors:
-        return fitted
-    return replace(
-        fitted,
-        error_p50_share=percentile(errors, 0.5),
-        error_p90_share=percentile(errors, 0.9),
-    )
+    return replace(blank, coefficients=solution.coefficients, draws=solution.draws)
 
 
 def _open_questions(blank: StepTime, probes: Sequence[StepPoint]) -> tuple[str, ...]:

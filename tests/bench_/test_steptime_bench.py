@@ -126,7 +126,7 @@ def test_an_unknown_model_and_missing_columns_are_survived(rows, tmp_path):
 def test_a_tiny_group_is_predicted_with_what_probes_it_can_spare(rows, tmp_path):
     tiny = [r for r in some_rows(rows) if r["system"] == "b200_sxm" and r["mode"] == "agg"][:6]
     found = json.loads(run(write(tmp_path / "t.csv", tiny), "--json", "--seeds", 1).stdout)
-    assert set(errors(found)) == {0, 2, 3}
+    assert max(errors(found)) <= found["runs"] - 3
     assert not found["missed"]
 
 
