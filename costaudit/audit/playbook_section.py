@@ -83,8 +83,10 @@ def order_section(plan: Plan, present: Present) -> dict[str, Any]:
     return {
         "best": list(plan.best.ids),
         "best_path": [
-            _path_point(step_id, place + 1, plan.best, present)
-            for place, step_id in enumerate(plan.best.ids)
+            _path_point(step_id, saved, cost / plan.best.cautious_path[0], present)
+            for step_id, saved, cost in zip(
+                plan.best.ids, plan.cumulative, plan.best.cautious_path[1:], strict=True
+            )
         ],
         "alternatives": [],
         "conventional": [_order(order, present) for order in plan.conventional],
@@ -94,18 +96,16 @@ def order_section(plan: Plan, present: Present) -> dict[str, Any]:
     }
 
 
-def _path_point(step_id: str, place: int, order: Order, present: Present) -> dict[str, Any]:
-    cautious, hopeful = (
-        path[place] / path[0] for path in (order.cautious_path, order.hopeful_path)
-    )
-    usd = present.usd
+def _path_point(step_id: str, saved: Saving, cautious: float, present: Present) -> dict[str, Any]:
+    """What is left after a step: where each change brings its least, and the whole interval."""
+    left, usd = saved.share, present.usd
     return {
         "id": step_id,
         "usd_per_1m": None if usd is None else cautious * usd,
         "gpu_s_per_1m_tokens": cautious * present.gpu_s,
         "usd_per_1m_interval": None
         if usd is None
-        else {"low": min(cautious, hopeful) * usd, "high": max(cautious, hopeful) * usd},
+        else {"low": (1 - left.high) * usd, "high": (1 - left.low) * usd},
     }
 
 

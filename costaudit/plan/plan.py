@@ -83,4 +83,9 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     best: Order
     conventional: tuple[Order, ...]
-    joint: Saving | None  # of all steps of the best order; None where it is empty
+    cumulative: tuple[Saving, ...]  # of the best order up to and with each of its steps
+
+    @property
+    def joint(self) -> Saving | None:
+        """What all steps of the best order save together; None where it is empty."""
+        return self.cumulative[-1] if self.cumulative else None

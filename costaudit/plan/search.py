@@ -73,7 +73,9 @@ def search(
         steps=tuple(planned),
         best=_order("best", ids, pricer),
         conventional=tuple(_order(name, order, pricer) for name, order in names),
-        joint=_saving(frozenset(), frozenset(ids), pricer) if ids else None,
+        cumulative=tuple(
+            _saving(frozenset(), frozenset(ids[: place + 1]), pricer) for place in range(len(ids))
+        ),
     )
 
 
@@ -225,8 +227,8 @@ def _saving(before: Ids, after: Ids, pricer: _Pricer) -> Saving:
     """The saving from one set to the other.
 
     The interval runs from the 5 % quantile over the draws at the worse edge to the 95 % quantile
-    at the better one, each moved outwards by the model's held-out error: the seconds saved are a
-    prediction of the same model as the seconds spent, and as far off.
+    at the better one, each moved outwards by the model's held-out error e: before and after come
+    from one model, so a share s is off by e·s·(1 - s), nothing where nothing or all is saved.
     """
     fitted = [pricer.saved(before, after, edge, FITTED) for edge in EDGES]
     drawn = [
@@ -235,8 +237,8 @@ def _saving(before: Ids, after: Ids, pricer: _Pricer) -> Saving:
     ]
     low = min(*fitted, *(percentile(shares, QUANTILES[0]) for shares in drawn))
     high = max(*fitted, *(percentile(shares, QUANTILES[1]) for shares in drawn))
-    low -= pricer.error_share * abs(low)
-    high = min(high + pricer.error_share * abs(high), 1.0)
+    low -= pricer.error_share * abs(low) * (1 - low)
+    high += pricer.error_share * abs(high) * (1 - high)
     present = pricer.cost(frozenset(), Edge.LOW, FITTED)
     return Saving(
         point_share=math.fsum(fitted) / len(fitted),
