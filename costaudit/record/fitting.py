@@ -47,13 +47,14 @@ def fit_workload(
     batch_s: Callable[[Lengths], float],
     seed: int,
     scale: float | None = None,
+    requests: int | None = None,
 ) -> Fitted:
     """The longest lengths, then the most requests, whose replay fits in `budget_s`.
 
     Fewer requests are taken before lengths are cut. Both go by factors of two, so that small
     differences in speed between two runs do not change what is run. `scale`, where the user
-    gives it, is kept and only the number of requests follows the budget. `batch_s` estimates
-    one static batch.
+    gives it, is kept and only the number of requests follows the budget; so is `requests`.
+    `batch_s` estimates one static batch.
     """
     fits = context_scale(workload, max_context_tokens)
     if scale is not None:
@@ -65,12 +66,12 @@ def fit_workload(
         }
     limit = f"the model's context holds {max_context_tokens} tokens" if fits < 1 else ""
     for factor, reason in factors.items():
-        for count in _counts(workload.requests, batch_size):
+        for count in [requests] if requests else _counts(workload.requests, batch_size):
             fitted = Fitted(
                 requests=draw(workload, requests=count, scale=factor, seed=workload.seed + seed),
                 scale=factor,
                 scale_why="; ".join(filter(None, (limit, reason))),
-                requests_why=_fewer(count, workload.requests),
+                requests_why="as asked for" if requests else _fewer(count, workload.requests),
             )
             if sum(batch_s(lengths_of(b)) for b in fitted.batches(batch_size)) <= budget_s:
                 return fitted

@@ -47,6 +47,7 @@ from costaudit.record.options import (
     Progress,
     check_options,
     from_meta,
+    settled,
     to_meta,
 )
 from costaudit.record.run import Run, device_of
@@ -97,6 +98,7 @@ def record_profile(
         InterruptedRunError: Ctrl-C; samples taken before are kept, and the hint says how to go on.
     """
     check_options(options)
+    options = settled(options)
     load_workload(options.probe)  # before a file is made
     recording = Recording.create(options.path)
     recording.set_meta(

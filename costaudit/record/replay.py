@@ -150,6 +150,7 @@ def _fit(run: Run, workload: Workload, batch_size: int, budget_s: float, speed: 
         batch_s=speed.batch_s,
         seed=run.options.seed,
         scale=run.options.scale if workload is run.workload else None,
+        requests=run.options.requests if workload is run.workload else None,
     )
 
 

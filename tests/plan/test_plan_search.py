@@ -71,7 +71,8 @@ def test_the_interval_spans_the_edges_the_draws_and_the_models_error():
     assert (exact.share.low, exact.share.high) == pytest.approx((0.1, 0.4))
     assert exact.point_share == pytest.approx(0.25)
     wider = plan([make("a")], kept_shares(shares), scenario(error=0.1)).steps[0].marginal
-    assert (wider.share.low, wider.share.high) == pytest.approx((0.1 - 0.1 * 0.1 * 0.9, 0.4 + 0.1 * 0.4 * 0.6))
+    ends = (0.1 - 0.1 * 0.1 * 0.9, 0.4 + 0.1 * 0.4 * 0.6)
+    assert (wider.share.low, wider.share.high) == pytest.approx(ends)
 
     def cost(changed):
         """Half of the time is the drawn overhead, which the step removes a fifth of."""
@@ -87,7 +88,8 @@ def test_the_interval_spans_the_edges_the_draws_and_the_models_error():
 def test_a_loss_is_widened_downwards():
     found = plan([make("a")], kept_shares({"a": (1.2, 1.1)}), scenario(error=0.5))
     alone = found.steps[0].standalone
-    assert (alone.share.low, alone.share.high) == pytest.approx((-0.2 - 0.5 * 0.2 * 1.2, -0.1 + 0.5 * 0.1 * 1.1))
+    ends = (-0.2 - 0.5 * 0.2 * 1.2, -0.1 + 0.5 * 0.1 * 1.1)
+    assert (alone.share.low, alone.share.high) == pytest.approx(ends)
 
 
 def test_verdicts_of_steps_outside_the_order_say_why():

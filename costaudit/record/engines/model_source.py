@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from costaudit.ground.errors import TargetError, UsageError
+from costaudit.record.options import DEMO
 
-DEMO = "demo"
 # Hub ids are `name` or `owner/name` (huggingface_hub's own rule for repository ids).
 _HUB_ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?", re.ASCII)
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
