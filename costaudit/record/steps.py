@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PIECE_S = 0.06  # a timed piece is at least this long: clocks and interruptions drown in it
+SHORT_S = 2.5 * PIECE_S
+ROUNDS_OF_SHORT = 3  # rounds of short pieces to one of all
 _PIECES_AT_MOST = 64
 _LONGEST_PREFILL = 2048
 _SHORTEST_PREFILL = 32
@@ -64,7 +66,8 @@ def calibrate(run: Run, task: Task, *, longest_context_tokens: int) -> None:
     limits = _limits(run)
     probes = step_design(limits, longest_context_tokens=longest_context_tokens)
     pieces = [_piece(run, probe) for probe in probes]
-    round_s = sum(piece["est_s"] for piece in pieces)
+    shorts_s = sum(piece["est_s"] for piece in pieces if piece["est_s"] <= SHORT_S)
+    round_s = sum(piece["est_s"] for piece in pieces) + (ROUNDS_OF_SHORT - 1) * shorts_s
     affordable = int(run.options.time_budget_s * STEPS_SHARE / round_s)
     rounds = max(_FEWEST_ROUNDS, min(run.options.rounds, affordable))
     facts = [
@@ -163,11 +166,14 @@ def _piece(run: Run, probe: StepProbe) -> dict[str, Any]:
 def _interleaved(pieces: Sequence[dict[str, Any]], rounds: int, seed: int) -> list[Task]:
     """Every probe once per round, in a seeded order that differs from round to round.
 
-    A disturbance of some seconds then spoils one round of many probes, not all of one.
+    A disturbance of some seconds then spoils one round of many probes, not all of one. Between
+    two full rounds come two of the short pieces alone: they are as easily spoiled as long ones,
+    and trying them again costs little.
     """
     tasks = []
-    for number in range(rounds):
-        order = list(pieces)
+    short = [piece for piece in pieces if piece["est_s"] <= SHORT_S]
+    for number in range(rounds * ROUNDS_OF_SHORT):
+        order = list(short if number % ROUNDS_OF_SHORT else pieces)
         random.Random(f"{seed}/{number}").shuffle(order)
         for piece in order:
             probe = StepProbe(**{name: piece[name] for name in PROBE_FIELDS})

@@ -72,7 +72,8 @@ def test_probes_are_about_ten_to_fit_and_at_least_three_held_out(finished):
     assert 9 <= len(fitted) <= 12
     assert len(held_out) >= 3
     assert not fitted & held_out
-    assert {s.rounds for s in steps} == {4}
+    assert {s.rounds for s in steps} <= {4, 12}  # short pieces get three rounds to one
+    assert 12 in {s.rounds for s in steps}
     assert {s.phase for s in steps if s.held_out} == {Phase.PREFILL, Phase.DECODE}
 
 
@@ -87,7 +88,7 @@ def test_a_sample_holds_seconds_per_step_and_its_minimum_is_near_the_truth(finis
 def test_rounds_are_interleaved_in_orders_of_their_own(finished):
     recording, _ = finished
     rows = recording.samples(Role.FIT, Role.HELD_OUT)
-    orders = [[s.task for s in rows if s.round == n] for n in range(4)]
+    orders = [[s.task for s in rows if s.round == n] for n in range(0, 12, 3)]
     assert [s.round for s in rows] == sorted(s.round for s in rows)
     assert len({tuple(order) for order in orders}) == 4
     assert len({tuple(sorted(order)) for order in orders}) == 1
