@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{asked.table} holds no usable run: {why}")
     found = measure(table, read_constants(asked.constants), seeds=asked.seeds)
     found["learned_here"] = learned_from(asked.constants) == fingerprint(asked.table)
+    if found["learned_here"]:
+        stored = json.loads(asked.constants.read_text(encoding="utf-8"))
+        found["held_out"] = stored.get("held_out", {})
     print(json.dumps(found, indent=1) if asked.json else as_text(found))
     return 1 if found["missed"] else 0
 
@@ -80,14 +83,15 @@ def as_text(found: dict[str, Any]) -> str:
     """The errors as a table for people."""
     lines = [f"{found['runs']} runs in {len(found['groups'])} groups, {found['seeds']} seeds"]
     if found["learned_here"]:
-        lines += ["the constants were learned from this very table; see held_out in their file"]
+        lines += ["the constants were learned from this very table: the rows 'without' count"]
     lines += [f"left out: {n:5d}  {why}" for why, n in found["left_out"].items()]
     lines += ["", "median / p90 error of the time per output token, runs that are no probes"]
-    lines += ["probes      " + "".join(f"{count:>14d}" for count in PROBES)]
-    for method, by_probes in found["methods"].items():
+    lines += [f"{'probes':32s}" + "".join(f"{count:>15d}" for count in PROBES)]
+    unseen = {f"without {fold}": errors for fold, errors in found.get("held_out", {}).items()}
+    for method, by_probes in (found["methods"] | unseen).items():
         cells = [by_probes.get(str(count)) for count in PROBES]
         texts = [f"{c['p50_share']:.1%} / {c['p90_share']:.1%}" if c else "-" for c in cells]
-        lines.append(f"{method:12s}" + "".join(f"{text:>14s}" for text in texts))
+        lines.append(f"{method:32s}" + "".join(f"{text:>15s}" for text in texts))
     lines += ["", "calibrated, median error by group"]
     for name, group in found["groups"].items():
         errors = [group["p50_share"].get(str(count)) for count in PROBES]

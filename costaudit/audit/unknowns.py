@@ -4,24 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from costaudit.audit.document import leaves
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-EXEMPT = ("unknown",)  # the list itself
-
-
-def nulls(document: Any, path: str = "") -> Iterator[str]:
-    """Dotted paths of all null leaves; list items are numbered, `playbook.0.rank`."""
-    match document:
-        case None:
-            yield path
-        case dict():
-            for key, value in document.items():
-                if path or key not in EXEMPT:
-                    yield from nulls(value, f"{path}.{key}" if path else key)
-        case list() | tuple():
-            for index, value in enumerate(document):
-                yield from nulls(value, f"{path}.{index}")
+    from collections.abc import Mapping
 
 
 def explain(document: Mapping[str, Any], reasons: Mapping[str, str]) -> list[dict[str, str]]:
@@ -30,7 +16,11 @@ def explain(document: Mapping[str, Any], reasons: Mapping[str, str]) -> list[dic
     Raises:
         LookupError: a null that nobody explained; a fault of ours, never shown as a number.
     """
-    return [{"what": path, "why": _reason(path, reasons)} for path in nulls(document)]
+    return [
+        {"what": path, "why": _reason(path, reasons)}
+        for path, value in leaves(document)
+        if value is None
+    ]
 
 
 def _reason(path: str, reasons: Mapping[str, str]) -> str:

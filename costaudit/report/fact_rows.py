@@ -79,7 +79,7 @@ def kv_facts(kv: Mapping[str, Any]) -> list[Fact]:
         Fact(label="Room for", text=f"{figures.count(kv['capacity_tokens'])} tokens"),
         Fact(label="Sequences at once, at most", text=figures.count(kv["max_concurrency"])),
         Fact(label="Highest use of the room", text=figures.percent(kv["usage_peak_share"])),
-        Fact(label="Reserved, never written", text=figures.percent(kv["waste_share"])),
+        Fact(label="Reserved without a live token", text=figures.percent(kv["waste_share"])),
         Fact(label="Preemptions", text=figures.count(kv["preemptions"])),
         Fact(label="Prompt tokens from prefix cache", text=figures.percent(kv["prefix_hit_share"])),
     ]
