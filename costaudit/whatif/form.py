@@ -84,8 +84,10 @@ def columns(load: StepLoad, hosted: Hosted) -> dict[str, float]:
         moved = 2.0 * (devices - 1) / devices * rows * shape.hidden * ACTIVATION_BYTES
         ring_s = collectives * moved / peaks.link_bytes_per_s
     kv_heads = 1 if shape.latent is not None else shape.kv_heads
-    compute_s = work.prefill_flops(shape, load) / peaks.flops_per_s
-    linear_s = work.prefill_flops(shape, replace(load, prefill_pairs=0)) / peaks.flops_per_s
+    compute_s = linear_s = 0.0
+    if load.prefill_tokens:
+        compute_s = work.prefill_flops(shape, load) / peaks.flops_per_s
+        linear_s = work.prefill_flops(shape, replace(load, prefill_pairs=0)) / peaks.flops_per_s
     return {
         "overhead": 1.0,
         "sequences": load.decode_seqs + load.prefill_seqs,
