@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.bill_section import bill_section, pricing_section
@@ -29,16 +30,17 @@ from costaudit.whatif.scenario import Prices
 from costaudit.whatif.simulate import simulate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from costaudit.bill.slices import Bill
-    from costaudit.measure.metrics import Metrics
     from costaudit.plan.plan import Plan
     from costaudit.playbook.load import Entry
     from costaudit.whatif.outcome import Outcome
     from costaudit.whatif.scenario import Scenario
     from costaudit.whatif.steptime import StepTime
 
+DRAWS = 8  # of the step times, behind every interval
 MOST_ERROR_SHARE = 0.15  # of held-out probes; a worse model makes no claim in dollars
 
 
@@ -66,15 +68,19 @@ class Joined:
     refused: str  # why dollars are refused; "" where they are not
 
 
-def build_audit(path: Path, *, options: AuditOptions) -> dict[str, Any]:
+def build_audit(
+    path: Path, *, options: AuditOptions, tell: Callable[[float], None] | None = None
+) -> dict[str, Any]:
     """The Audit document of the recording at `path`, as `audit.schema.json` describes it.
+
+    `tell` hears how much is done, from 0 to 1, by the scenarios simulated so far.
 
     Raises:
         UsageError: it is no recording.
         InconclusiveError: it holds too little to be audited.
     """
     with Recording.read(path) as recording:
-        joined = _join(derive(recording), options)
+        joined = _join(derive(recording), options, tell or (lambda _: None))
         document = _document(joined)
         document["instruments"] = instruments_section(recording)
         document["provenance"] = provenance_section(recording, joined.derived.metrics.target)
@@ -83,7 +89,7 @@ def build_audit(path: Path, *, options: AuditOptions) -> dict[str, Any]:
     return document
 
 
-def _join(derived: Derived, options: AuditOptions) -> Joined:
+def _join(derived: Derived, options: AuditOptions, tell: Callable[[float], None]) -> Joined:
     metrics, precision = derived.metrics, derived.precision
     step_time = fit_step_time(
         metrics,
@@ -110,7 +116,7 @@ def _join(derived: Derived, options: AuditOptions) -> Joined:
         scenario=scenario,
         outcome=outcome,
         bill=_bill(derived, scenario, outcome),
-        plan=_plan(entries, metrics, scenario, outcome),
+        plan=_plan(entries, Situation(metrics=metrics, scenario=scenario, outcome=outcome), tell),
         entries=entries,
         refused=refused,
     )
@@ -136,19 +142,22 @@ def _bill(derived: Derived, scenario: Scenario, outcome: Outcome) -> Bill:
     return scaled(build_bill(scenario, outcome, paid_device_s=whole), times)
 
 
-def _plan(
-    entries: tuple[Entry, ...], metrics: Metrics, scenario: Scenario, outcome: Outcome
-) -> Plan:
-    priced = scenario.prices.usd_per_device_h is not None
+def _plan(entries: tuple[Entry, ...], situation: Situation, tell: Callable[[float], None]) -> Plan:
+    priced = situation.scenario.prices.usd_per_device_h is not None
+    # All sets of steps, and a handful of sets under each draw; about half of them come up again.
+    expected = (2 ** len(entries) + 4 * len(entries) * (DRAWS + 1)) / 2
+    done = count(1)
 
     def cost(changed: Scenario) -> float:
+        tell(min(next(done) / expected, 1.0))
         usd = usd_per_1m(changed) if priced else None
         return device_s_per_1m(changed) if usd is None else usd
 
     return search(
         [entry.step for entry in entries],
-        Situation(metrics=metrics, scenario=scenario, outcome=outcome),
+        situation,
         cost=cost,
+        draws=DRAWS,
         unit="usd" if priced else "device_s",
     )
 

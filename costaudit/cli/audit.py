@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,5 +21,11 @@ def audit(run: Path, *, price: float | None, reserved_price: float | None) -> di
 
     options = AuditOptions(usd_per_device_h=price, reserved_usd_per_device_h=reserved_price)
     with shown_progress() as listener:
-        listener(Progress(fraction=0.0, label="auditing the recording", seconds_left=None))
-        return build_audit(run, options=options)
+        began = time.monotonic()
+
+        def tell(done: float) -> None:
+            left_s = (time.monotonic() - began) * (1 - done) / done if done else None
+            listener(Progress(fraction=done, label="searching the plan", seconds_left=left_s))
+
+        tell(0.0)
+        return build_audit(run, options=options, tell=tell)
