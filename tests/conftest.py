@@ -7,7 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("ci", derandomize=True)  # a verdict on a change must repeat
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test never downloads a model
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: threads cost more than they bring
 os.environ.pop("COSTAUDIT_API_KEY", None)  # nor carries somebody's key

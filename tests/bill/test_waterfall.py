@@ -143,7 +143,9 @@ def test_the_slices_sum_to_the_whole(*, requests, batching, layout, concurrency,
             assert part.why
             assert part.inside
         else:
-            assert part.gpu_s >= -1e-12
+            # with arrivals, a step without its waste ends earlier and may leave smaller batches
+            least = -1e-12 if concurrency else -0.1 * bill.gpu_s
+            assert part.gpu_s >= least
             if part.band_gpu_s:
                 assert part.band_gpu_s.low - 1e-12 <= part.gpu_s <= part.band_gpu_s.high + 1e-12
 

@@ -170,7 +170,9 @@ def test_a_terminal_that_knows_ascii_only():
 
 def test_ctrl_c_in_a_real_process():
     program = (
-        "import time\nfrom costaudit.cli import main\n"
+        "import signal, time\nfrom costaudit.cli import main\n"
+        # a shell starts background jobs with Ctrl-C ignored, and children inherit that
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def wait(*_, **__):\n    print('ready', flush=True)\n    time.sleep(30)\n"
         "main.app = wait\nimport sys\nsys.exit(main.run([]))\n"
     )
