@@ -12,11 +12,12 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from costaudit.ground.errors import TargetError, UsageError
+from costaudit.recording.file import create_file, journal, open_file
 from costaudit.recording.rows import (
+    Answer,
     Fact,
     Gauge,
     Instrument,
@@ -30,14 +31,15 @@ from costaudit.recording.rows import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
     from types import TracebackType
 
-SCHEMA = 1
-APPLICATION_ID = 0x436F7374  # "Cost", in the file's header
-_ROW = TypeVar("_ROW", Sample, RequestRow, Gauge, Fact, Instrument)
+Row = Sample | RequestRow | Answer | Gauge | Fact | Instrument
+_ROW = TypeVar("_ROW", Sample, RequestRow, Answer, Gauge, Fact, Instrument)
 _TABLES: dict[type, str] = {
     Sample: "sample",
     RequestRow: "request",
+    Answer: "answer",
     Gauge: "gauge",
     Fact: "fact",
     Instrument: "instrument",
@@ -62,23 +64,7 @@ class Recording:
         Raises:
             UsageError: something is there already, or the place cannot be written.
         """
-        if path.exists():
-            raise UsageError(
-                f"{path} exists already",
-                hint="go on with it by --resume, replace it by --force, or name another with -o",
-            )
-        schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-        try:
-            db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            _journal(db)
-            db.executescript(f"BEGIN;{schema}PRAGMA user_version={SCHEMA};COMMIT;")
-        except sqlite3.Error as err:
-            raise UsageError(
-                f"cannot write a recording at {path}: {err}",
-                hint="choose a place that can be written with -o",
-            ) from err
-        return cls(path, db)
+        return cls(path, create_file(path))
 
     @classmethod
     def resume(cls, path: Path) -> Self:
@@ -87,11 +73,11 @@ class Recording:
         Raises:
             UsageError: it is missing, no recording, of another schema, or cannot be written.
         """
-        db = cls._open(path, mode="rw")
+        db = open_file(path, mode="rw")
         try:
             db.execute("BEGIN IMMEDIATE")
             db.execute("ROLLBACK")
-            _journal(db)
+            journal(db)
             row = db.execute("SELECT value FROM meta WHERE key = 'clock_s'").fetchone()
         except sqlite3.Error as err:
             db.close()
@@ -105,29 +91,7 @@ class Recording:
         Raises:
             UsageError: it is missing, no recording, or of a newer schema.
         """
-        return cls(path, cls._open(path, mode="ro"))
-
-    @staticmethod
-    def _open(path: Path, *, mode: str) -> sqlite3.Connection:
-        if not path.is_file():
-            raise UsageError(f"there is no recording at {path}")
-        try:
-            uri = f"{path.resolve().as_uri()}?mode={mode}"
-            db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-            (application,) = db.execute("PRAGMA application_id").fetchone()
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-        except sqlite3.Error as err:
-            raise UsageError(f"{path} is no costaudit recording: {err}") from err
-        if application != APPLICATION_ID:
-            db.close()
-            raise UsageError(f"{path} is no costaudit recording")
-        if version != SCHEMA:
-            db.close()
-            raise UsageError(
-                f"{path} has recording schema {version}, this costaudit reads {SCHEMA}",
-                hint="use the costaudit that wrote it, or a newer one",
-            )
-        return db
+        return cls(path, open_file(path, mode="ro"))
 
     def close(self) -> None:
         """Fold the journal into the file and close it; one file is left, for ever readable."""
@@ -178,9 +142,7 @@ class Recording:
         with self._transaction():
             self._mark_done(task_id)
 
-    def add(
-        self, *rows: Sample | RequestRow | Gauge | Fact | Instrument, done: str | None = None
-    ) -> None:
+    def add(self, *rows: Row, done: str | None = None) -> None:
         """Append rows, in one transaction; with `done` the task that they finish is marked in it.
 
         A killed run can so never hold a task's rows without its mark, or the mark without them.
@@ -189,7 +151,7 @@ class Recording:
             self._append(rows)
             self._mark_done(done)
 
-    def _append(self, rows: Iterable[Sample | RequestRow | Gauge | Fact | Instrument]) -> None:
+    def _append(self, rows: Iterable[Row]) -> None:
         by_type: dict[type, list[Any]] = {}
         for row in rows:
             by_type.setdefault(type(row), []).append(row)
@@ -258,6 +220,17 @@ class Recording:
         """Requests of the replayed workload."""
         return [RequestRow(**row) for row in self._rows(RequestRow)]
 
+    def answers(self, task: str | None = None) -> list[Answer]:
+        """Answers of one rung (or of all), in the order they ended; none in schema 1."""
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 1:
+            return []
+        rows = (
+            {**row, "truncated": bool(row["truncated"])}
+            for row in self._rows(Answer, "" if task is None else "WHERE task = ?", task)
+        )
+        return [Answer(**row) for row in rows]
+
     def gauges(self, meter: str | None = None) -> list[Gauge]:
         """Readings of a meter (or of all), in time order."""
         return [g for g in (Gauge(**r) for r in self._rows(Gauge)) if meter in (None, g.meter)]
@@ -279,19 +252,16 @@ class Recording:
         """What went wrong without ending the run: (t_s, place, message)."""
         return self._db.execute("SELECT t_s, place, message FROM trouble ORDER BY id").fetchall()
 
-    def _rows(self, kind: type[_ROW]) -> list[dict[str, Any]]:
+    def _rows(
+        self, kind: type[_ROW], where: str = "", argument: str | None = None
+    ) -> list[dict[str, Any]]:
         names = [f.name for f in fields(kind)]
-        rows = self._db.execute(f"SELECT {', '.join(names)} FROM {_TABLES[kind]} ORDER BY id")  # noqa: S608 - our own names
+        sql = f"SELECT {', '.join(names)} FROM {_TABLES[kind]} {where} ORDER BY id"  # noqa: S608 - our own names
+        rows = self._db.execute(sql, () if argument is None else (argument,))
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _journal(db: sqlite3.Connection) -> None:
-    """Write-ahead, so that a killed process loses no more than its last transaction."""
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")
-
-
-def _to_columns(row: Sample | RequestRow | Gauge | Fact | Instrument) -> tuple[object, ...]:
+def _to_columns(row: Row) -> tuple[object, ...]:
     if isinstance(row, Fact):
         return (row.subject, row.name, json.dumps(row.value), row.unit, row.origin, row.why)
     return tuple(str(v) if isinstance(v, (Role, Phase, State)) else v for v in astuple(row))

@@ -74,6 +74,53 @@ class RequestRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One request to a server and what came back, as it was seen.
+
+    All `_s` are seconds since the rung (`task`) began: `intended_s` when the schedule wanted it
+    sent (in a closed loop: when its stream was free), `sent_s` when it was. An output event is a
+    piece of the stream that carries output of the model; `event_us` holds when each arrived, as
+    little-endian uint32 microseconds since `sent_s`, and `event_tokens` how many tokens each
+    carried (little-endian uint16; empty: one each). Both are empty where nothing came.
+
+    Attributes:
+        number: of the shot, from 0.
+        prompt_tokens: as the server counts them, else as the sender knows them.
+        asked_tokens: output tokens asked for.
+        output_tokens: by usage or token ids, never by counting events; None: unknown.
+        cached_tokens: of the prompt, served from the prefix cache; None: not told.
+        status: HTTP status; 0 where none came.
+        error: what failed, in a sentence; "" where nothing did.
+        truncated: the stream ended without its terminator.
+        shared_events: output events that shared a read, hence a stamp, with an earlier one.
+        lag_s: largest user stamp minus kernel stamp over its reads; None without kernel stamps.
+    """
+
+    task: str
+    number: int
+    intended_s: float
+    sent_s: float
+    end_s: float
+    prompt_tokens: int | None
+    asked_tokens: int
+    output_tokens: int | None
+    cached_tokens: int | None
+    finish_reason: str
+    status: int
+    error: str
+    truncated: bool
+    shared_events: int
+    lag_s: float | None
+    event_us: bytes
+    event_tokens: bytes
+
+    @property
+    def ok(self) -> bool:
+        """A whole answer without an error."""
+        return not self.error and not self.truncated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gauge:
     """One reading of a meter at `t_s`."""
 

@@ -1,4 +1,4 @@
--- A costaudit recording, schema 1. Append-only while a run lasts; WAL; one commit per sample.
+-- A costaudit recording, schema 2 (1 had no answers). Append-only while a run lasts; WAL; one commit per sample.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL                 -- JSON
@@ -60,6 +60,28 @@ CREATE TABLE request (
     ttft_s        REAL,
     e2e_s         REAL
 );
+
+CREATE TABLE answer (
+    id             INTEGER PRIMARY KEY,
+    task           TEXT NOT NULL,       -- the rung it belongs to
+    number         INTEGER NOT NULL,
+    intended_s     REAL NOT NULL,       -- all seconds since the rung began
+    sent_s         REAL NOT NULL,
+    end_s          REAL NOT NULL,
+    prompt_tokens  INTEGER,
+    asked_tokens   INTEGER NOT NULL,
+    output_tokens  INTEGER,
+    cached_tokens  INTEGER,
+    finish_reason  TEXT NOT NULL,
+    status         INTEGER NOT NULL,
+    error          TEXT NOT NULL,
+    truncated      INTEGER NOT NULL,
+    shared_events  INTEGER NOT NULL,
+    lag_s          REAL,
+    event_us       BLOB NOT NULL,       -- little-endian uint32, microseconds since sent_s
+    event_tokens   BLOB NOT NULL        -- little-endian uint16; empty: one token each
+);
+CREATE INDEX answer_task ON answer (task, number);
 
 CREATE TABLE gauge (
     id    INTEGER PRIMARY KEY,

@@ -1,0 +1,1 @@
+"""The probing client: sends requests, stamps what comes back, and watches itself."""

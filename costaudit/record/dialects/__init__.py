@@ -1,0 +1,1 @@
+"""Wire formats of servers, one small file each, found by being there."""
