@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from costaudit.whatif.fit import PRIOR, PRIOR_STRENGTH
 from costaudit.whatif.solve import solve
-from costaudit.whatif.steptime import PRIOR, PRIOR_STRENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

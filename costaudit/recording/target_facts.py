@@ -17,8 +17,11 @@ _PLAIN = ("kind", "engine", "engine_version", "model", "weights", "dtype")
 
 
 def target_facts(target: Target) -> tuple[Fact, ...]:
-    """Every field of the target: its own under "target", the shape's under "model", its knobs."""
-    shape = asdict(target.shape)
+    """Every field of the target: its own under "target", the shape's under "model", its knobs.
+
+    A target of unknown shape has nothing under "model".
+    """
+    shape = asdict(target.shape) if target.shape else {}
     own = [Fact(subject="target", name=name, value=getattr(target, name)) for name in _PLAIN]
     model = [Fact(subject="model", name=name, value=value) for name, value in shape.items()]
     knobs = [
@@ -35,11 +38,11 @@ def target_of(facts: Mapping[str, Mapping[str, Fact]]) -> Target:
         UsageError: the recording ended before its target was described.
     """
     own, model = facts.get("target", {}), facts.get("model", {})
-    if missing := [name for name in _PLAIN if name not in own] or (not model and ["shape"]):
+    if missing := [name for name in _PLAIN if name not in own]:
         raise UsageError(f"the recording does not describe its target: no {missing[0]}")
     return Target(
         **{name: str(own[name].value) for name in _PLAIN},
-        shape=_shape({name: fact.value for name, fact in model.items()}),
+        shape=_shape({name: fact.value for name, fact in model.items()}) if model else None,
         knobs={name: _knob(fact) for name, fact in facts.get("knob", {}).items()},
     )
 

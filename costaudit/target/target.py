@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from costaudit.ground.errors import InconclusiveError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,7 +36,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The audited thing. `weights`: "trained", "random" or "dummy"; speed does not depend on it."""
+    """The audited thing. `weights`: "trained", "random" or "dummy"; speed does not depend on it.
+
+    `shape` is None where a server does not tell and nobody gave it.
+    """
 
     kind: str  # "in-process" or "server"
     engine: str
@@ -42,5 +47,19 @@ class Target:
     model: str
     weights: str
     dtype: str
-    shape: ModelShape
+    shape: ModelShape | None
     knobs: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def known_shape(self) -> ModelShape:
+        """The shape, where one is needed.
+
+        Raises:
+            InconclusiveError: it is not known.
+        """
+        if self.shape is None:
+            raise InconclusiveError(
+                f"the architecture of {self.model} is not known",
+                hint="give its config.json with --model-config",
+            )
+        return self.shape

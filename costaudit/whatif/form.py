@@ -42,6 +42,7 @@ COLUMN_TERM: Mapping[str, str] = {
     "link_latency": "link",  # coefficient: seconds per collective
 }
 COLUMNS = tuple(COLUMN_TERM)
+REQUEST = "request"  # coefficient: seconds per request outside the steps; no part of a step's time
 
 COLLECTIVES_PER_LAYER = 2  # tensor parallelism: one all-reduce after attention, one after the MLP
 ACTIVATION_BYTES = 2.0  # 16-bit activations cross the link, whatever the weights' precision

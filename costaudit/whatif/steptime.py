@@ -6,57 +6,27 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from costaudit.ground.errors import InconclusiveError
-from costaudit.ground.stats import percentile
 from costaudit.target.load import StepLoad
-from costaudit.whatif.form import COLUMN_TERM, TERMS, Hosted, Peaks, columns
+from costaudit.whatif.form import COLUMN_TERM, REQUEST, TERMS, Hosted, Peaks, columns
 from costaudit.whatif.roofline import light_s, margins_s, roofline
-from costaudit.whatif.solve import Belief, solve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from costaudit.target.shape import ModelShape
 
-__all__ = ("TERMS", "Peaks", "StepPoint", "StepTime", "fit")
+__all__ = ("TERMS", "Peaks", "StepTime")
 
-PRIOR_STRENGTH = 0.02
-# Centres: usual efficiencies of GPU kernels against datasheet peaks (90 % of bandwidth for
-# weights, 88 % for the cache, 60 to 65 % of FLOPs), a 2 ms step without work, 25 µs per sequence.
-# Widths as wide as the centres: the prior decides only what the probes leave open.
-PRIOR: Mapping[str, Belief] = {
-    "overhead": Belief(centre=2e-3, width=2e-3),
-    "sequences": Belief(centre=25e-6, width=25e-6),
-    "weights": Belief(centre=1.11, width=1.0),
-    "weights_gemm": Belief(centre=0.0, width=1.0),
-    "kv": Belief(centre=1.14, width=1.0),
-    "decode_compute": Belief(centre=1.67, width=1.0),
-    "prefill_compute": Belief(centre=1.54, width=1.0),
-    "prefill_attention": Belief(centre=0.0, width=1.0),
-    "link": Belief(centre=2.0, width=2.0),
-    "link_latency": Belief(centre=10e-6, width=10e-6),
-}
-MIN_POINTS = 2
 OVERHEAD_TERMS = ("overhead", "sequences")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepPoint:
-    """One measured step (seconds per step of this load)."""
-
-    load: StepLoad
-    seconds: float
-    spread_share: float = 0.0
-    held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTime:
     """A fitted step-time model.
 
-    `coefficients` is keyed by the columns of `form.COLUMNS` (an absent one is zero); a term is
-    the sum of its columns' coefficient times value. Time is linear in the context between the
-    points where a sliding window fills, which makes `run_s` exact.
+    `coefficients` is keyed by `form.COLUMNS` (an absent one is zero) and REQUEST; a term is the
+    sum of its columns' coefficient times value. Time is linear in the context between the points
+    where a sliding window fills, which makes `run_s` exact.
     """
 
     shape: ModelShape
@@ -70,6 +40,7 @@ class StepTime:
     fitted_points: int = 0
     held_out_points: int = 0
     ideal_kernels: bool = False  # terms at the roofline instead of as fitted
+    free: bool = False  # fitted without shape or peaks: no roofline, see `free_fit`
     notes: tuple[str, ...] = field(default=())
 
     def terms_s(self, load: StepLoad) -> Mapping[str, float]:
@@ -81,7 +52,7 @@ class StepTime:
         fitted = self._fitted_s(load)
         if not self.ideal_kernels:
             return fitted
-        light = light_s(roofline(load, self._hosted), _kernels_s(fitted))
+        light = light_s(roofline(load, self.hosted), _kernels_s(fitted))
         return {
             "overhead": fitted["overhead"],
             "sequences": fitted["sequences"],
@@ -120,7 +91,7 @@ class StepTime:
         max(FLOPs, weights+KV bytes), split into weights (linear part) and KV (attention part).
         Never above the fitted seconds without overhead.
         """
-        return light_s(roofline(load, self._hosted), _kernels_s(self._fitted_s(load)))
+        return light_s(roofline(load, self.hosted), _kernels_s(self._fitted_s(load)))
 
     def without(
         self, *, kernel_inefficiency: bool = False, step_overhead: bool = False
@@ -161,16 +132,22 @@ class StepTime:
             draws=tuple(_scaled(draw, factors) for draw in self.draws),
         )
 
+    @property
+    def request_s(self) -> float:
+        """Seconds of a request outside the steps: network, front end, tokenizing."""
+        return self.coefficients.get(REQUEST, 0.0)
+
     def drawn(self) -> tuple[StepTime, ...]:
         """One model per posterior draw, for intervals."""
         return tuple(replace(self, coefficients=draw, draws=()) for draw in self.draws)
 
     def columns(self, load: StepLoad) -> dict[str, float]:
         """Value of each column of the form for one step, before any coefficient."""
-        return columns(load, self._hosted)
+        return columns(load, self.hosted)
 
     @property
-    def _hosted(self) -> Hosted:
+    def hosted(self) -> Hosted:
+        """Model, hardware and precision."""
         return Hosted(
             shape=self.shape,
             peaks=self.peaks,
@@ -209,7 +186,7 @@ class StepTime:
         return kinks
 
     def _margins_s(self, load: StepLoad) -> tuple[float, ...]:
-        return margins_s(roofline(load, self._hosted), _kernels_s(self._fitted_s(load)))
+        return margins_s(roofline(load, self.hosted), _kernels_s(self._fitted_s(load)))
 
 
 def _kernels_s(fitted: Mapping[str, float]) -> float:
@@ -231,65 +208,3 @@ def _after(load: StepLoad, steps: int) -> StepLoad:
 
 def _scaled(coefficients: Mapping[str, float], factors: Mapping[str, float]) -> Mapping[str, float]:
     return {name: value * factors.get(name, 1.0) for name, value in coefficients.items()}
-
-
-def fit(
-    points: Sequence[StepPoint],
-    *,
-    shape: ModelShape,
-    peaks: Peaks,
-    param_bytes: float,
-    kv_element_bytes: float,
-) -> StepTime:
-    """Fit to the points that are not held out; judge on those that are.
-
-    A column that is zero in every probe keeps the prior's centre; a note says so.
-
-    Raises:
-        InconclusiveError: fewer than two usable points.
-    """
-    usable = [point for point in points if math.isfinite(point.seconds) and point.seconds > 0]
-    probes = [point for point in usable if not point.held_out]
-    if len(probes) < MIN_POINTS:
-        raise InconclusiveError(
-            f"a step-time model needs {MIN_POINTS} measured steps, there are {len(probes)}",
-            hint="run the probes to their end, or add probes of other lengths",
-        )
-    blank = StepTime(
-        shape=shape,
-        peaks=peaks,
-        param_bytes=param_bytes,
-        kv_element_bytes=kv_element_bytes,
-        coefficients={},
-    )
-    fitted = _solved(blank, probes)
-    errors = [abs(fitted.seconds(p.load) / p.seconds - 1) for p in usable if p.held_out]
-    return replace(
-        fitted,
-        error_p50_share=percentile(errors, 0.5) if errors else None,
-        error_p90_share=percentile(errors, 0.9) if errors else None,
-        fitted_points=len(probes),
-        held_out_points=len(errors),
-        notes=_open_questions(blank, probes),
-    )
-
-
-def _solved(blank: StepTime, probes: Sequence[StepPoint]) -> StepTime:
-    alone = blank.peaks.devices == 1  # nothing crosses a link
-    solution = solve(
-        [blank.columns(point.load) for point in probes],
-        [point.seconds for point in probes],
-        {n: belief for n, belief in PRIOR.items() if not (alone and COLUMN_TERM[n] == "link")},
-        strength=PRIOR_STRENGTH,
-    )
-    return replace(blank, coefficients=solution.coefficients, draws=solution.draws)
-
-
-def _open_questions(blank: StepTime, probes: Sequence[StepPoint]) -> tuple[str, ...]:
-    """What no probe exercised, so that the prior alone speaks for it."""
-    values = [blank.columns(point.load) for point in probes]
-    return tuple(
-        f"no probe exercised {name}: its coefficient is a usual one, not a measured one"
-        for name in ("kv", "decode_compute", "prefill_compute")
-        if not any(value[name] for value in values)
-    )

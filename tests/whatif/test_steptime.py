@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from costaudit.ground.errors import InconclusiveError
 from costaudit.target.load import StepLoad, decode_load, prefill_load
 from costaudit.target.shape import Experts, LatentAttention, ModelShape
+from costaudit.whatif.fit import StepPoint, fit
 from costaudit.whatif.form import COLUMN_TERM, COLUMNS, Hosted, columns
-from costaudit.whatif.steptime import TERMS, Peaks, StepPoint, StepTime, fit
+from costaudit.whatif.steptime import TERMS, Peaks, StepTime
 
 DENSE = ModelShape(
     name="dense",
