@@ -151,7 +151,7 @@ class Session:
             return
         self._kv_hook.remove()
         with suppress(Exception):  # a cache of unknown make is left unknown, never an error
-            self._recording.add(*_kv_facts(cache, self._target.dtype, self._target.shape))
+            self._recording.add(*_kv_facts(cache, self._target.dtype, self._target.known_shape))
 
     def _itl(self) -> Fact:
         gaps = self._watcher.gaps_s

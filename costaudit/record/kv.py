@@ -24,7 +24,7 @@ _GPU_TOTAL_SHARE = 0.9  # of the device's memory, as vLLM's default gpu_memory_u
 
 def measure_kv(run: Run, task: Task) -> None:
     """Record bytes per token held and by formula, the memory budget, and capacity in tokens."""
-    shape = run.engine.target.shape
+    shape = run.engine.target.known_shape
     element = ELEMENT_BYTES.get(run.engine.target.dtype)
     tokens = min(_HELD_TOKENS, shape.max_context_tokens)
     held = run.engine.kv_bytes_held(seqs=_HELD_SEQS, tokens=tokens)
@@ -50,7 +50,7 @@ def _budget(run: Run) -> tuple[Fact, ...]:
     engine = run.engine
     used, total = engine.memory_bytes()
     element = ELEMENT_BYTES.get(engine.target.dtype, 4)
-    weights = total_params(engine.target.shape) * element
+    weights = total_params(engine.target.known_shape) * element
     activations = _activation_bytes(engine, element)
     if run.options.kv_budget_bytes is not None:
         budget, origin, why = run.options.kv_budget_bytes, Origin.GIVEN, "given"
@@ -75,7 +75,7 @@ def _activation_bytes(engine: LocalEngine, element: int) -> int:
     rows · (4·hidden + heads·d + 2·kv_heads·d + 2·ffn) elements, and one row of logits in float32
     for each of 64 sequences. Engines reuse buffers between layers, so one layer counts.
     """
-    shape = engine.target.shape
+    shape = engine.target.known_shape
     attention = (shape.heads + 2 * shape.kv_heads) * shape.head_dim
     row = 4 * shape.hidden + attention + 2 * shape.ffn
     return 2048 * row * element + 64 * shape.vocab * 4
@@ -87,7 +87,7 @@ def growth_bytes_per_token(run: Run) -> float:
     if isinstance(held, (int, float)):
         return float(held)
     element = ELEMENT_BYTES.get(run.engine.target.dtype, 4)
-    return kv_bytes_per_token(run.engine.target.shape, element)
+    return kv_bytes_per_token(run.engine.target.known_shape, element)
 
 
 def waste_by_layout(batches: Sequence[Sequence[tuple[int, int]]]) -> Mapping[str, float]:

@@ -110,7 +110,7 @@ def _rung(run: Run, seqs: int, context: int, *, runs: int) -> None:
 
 def _need_bytes(run: Run, seqs: int, context: int) -> float:
     """Cache, twice one layer's part of it (old and new while it grows), and logits in float32."""
-    shape = run.engine.target.shape
+    shape = run.engine.target.known_shape
     cache = seqs * (context + _STEPS) * growth_bytes_per_token(run)
     return cache * (1 + 2 / shape.layers) + 3 * seqs * shape.vocab * 4
 
@@ -121,7 +121,7 @@ def _context(run: Run) -> int:
     mean = 0.0
     if isinstance(prompts, dict) and isinstance(outputs, dict):
         mean = prompts["mean"] + outputs["mean"] / 2
-    room = run.engine.target.shape.max_context_tokens - _STEPS
+    room = run.engine.target.known_shape.max_context_tokens - _STEPS
     return max(1, min(round(mean), room))
 
 

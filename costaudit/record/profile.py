@@ -35,7 +35,7 @@ import costaudit
 from costaudit.ground.errors import UsageError
 from costaudit.probe.workload import load_workload
 from costaudit.record import about
-from costaudit.record.failure import failure, remove
+from costaudit.record.keeping import Tell, keep
 from costaudit.record.meters.host import HostMeter
 from costaudit.record.meters.nvml import NvmlMeter, open_nvml
 from costaudit.record.meters.nvtx_ranges import PhaseRanges
@@ -44,7 +44,6 @@ from costaudit.record.meters.torch_memory import open_torch_memory
 from costaudit.record.options import (
     Listener,
     ProfileOptions,
-    Progress,
     check_options,
     from_meta,
     settled,
@@ -108,7 +107,9 @@ def record_profile(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     recording.plan(first_tasks(options))
-    return _record(recording, options, progress, opener)
+    return keep(
+        recording, options.path, progress, lambda tell: _work(recording, options, tell, opener)
+    )
 
 
 def resume_profile(path: Path, *, progress: Listener, opener: Opener = open_engine) -> Path:
@@ -125,39 +126,15 @@ def resume_profile(path: Path, *, progress: Listener, opener: Opener = open_engi
     except BaseException:
         recording.close()
         raise
-    return _record(recording, options, progress, opener)
-
-
-def _record(
-    recording: Recording, options: ProfileOptions, progress: Listener, opener: Opener
-) -> Path:
-    doing, opened, kept = "loading the model", False, True
-
-    def tell(fraction: float, label: str, left_s: float | None) -> None:
-        nonlocal doing, opened
-        doing, opened = label, opened or left_s is not None
-        progress(Progress(fraction=fraction, label=label, seconds_left=left_s))
-
-    try:
-        _work(recording, options, tell, opener)
-    except (Exception, KeyboardInterrupt) as err:  # noqa: BLE001 all become one told sentence
-        samples = len(recording.samples())
-        kept = samples > 0
-        if kept:
-            recording.add_trouble(doing, f"{type(err).__name__}: {err}")
-        told = failure(err, path=options.path, samples=samples, opened=opened, doing=doing)
-        raise told from (None if told is err else err)
-    finally:
-        recording.close()
-        if not kept:
-            remove(options.path)
-    return options.path
+    return keep(
+        recording, options.path, progress, lambda tell: _work(recording, options, tell, opener)
+    )
 
 
 def _work(
     recording: Recording,
     options: ProfileOptions,
-    tell: Callable[[float, str, float | None], None],
+    tell: Tell,
     opener: Opener,
 ) -> None:
     """Open everything, then do the tasks that are not done, in order."""
@@ -189,7 +166,7 @@ def _work(
     tell(1.0, "recorded", 0.0)
 
 
-def _do_tasks(run: Run, tell: Callable[[float, str, float | None], None]) -> None:
+def _do_tasks(run: Run, tell: Tell) -> None:
     """Task by task; each may plan more behind itself."""
     shown = 0.0
     while pending := [task for task in run.recording.tasks() if not task.done]:

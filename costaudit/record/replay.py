@@ -144,7 +144,7 @@ def _usage(run: Run, batches: Sequence[Sequence[tuple[int, int]]]) -> float | No
 def _fit(run: Run, workload: Workload, batch_size: int, budget_s: float, speed: Speed) -> Fitted:
     return fit_workload(
         workload,
-        max_context_tokens=run.engine.target.shape.max_context_tokens,
+        max_context_tokens=run.engine.target.known_shape.max_context_tokens,
         batch_size=batch_size,
         budget_s=budget_s / run.options.replay_rounds,
         batch_s=speed.batch_s,

@@ -38,7 +38,7 @@ def warm_up(engine: LocalEngine) -> tuple[float, bool]:
     Steady means that the last four runs lie within 5 % of each other; bounded by 2 s.
     """
     began = time.monotonic()
-    room = engine.target.shape.max_context_tokens
+    room = engine.target.known_shape.max_context_tokens
     decode = engine.prepare_decode(
         seqs=1, context_tokens=min(64, room // 2), steps=min(4, room // 4)
     )
@@ -122,7 +122,7 @@ PROBE_FIELDS = ("phase", "held_out", "seqs", "new_tokens", "cached_tokens")
 
 def _limits(run: Run) -> Limits:
     """What context, half of the KV budget and the time for the rounds allow."""
-    context = run.engine.target.shape.max_context_tokens
+    context = run.engine.target.known_shape.max_context_tokens
     kv_tokens = run.fact("kv", "capacity_tokens")
     short = run.engine.prepare_prefill(seqs=1, new_tokens=min(128, context), cached_tokens=0)
     once(run.engine, short)
@@ -154,7 +154,8 @@ def _piece(run: Run, probe: StepProbe) -> dict[str, Any]:
         step_s = max(once(run.engine, prepared).seconds / steps, 1e-6)
     repeats = 1
     if probe.phase == "decode":
-        room = min(DECODE_ROOM, run.engine.target.shape.max_context_tokens - probe.cached_tokens)
+        context = run.engine.target.known_shape.max_context_tokens
+        room = min(DECODE_ROOM, context - probe.cached_tokens)
         while steps * 2 <= room and steps * step_s < PIECE_S:
             steps *= 2
     while repeats < _PIECES_AT_MOST and repeats * steps * step_s < PIECE_S:

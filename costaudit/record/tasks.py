@@ -74,7 +74,7 @@ def _better(fact: Fact, before: Fact | None) -> Fact:
 
 def _calibrate(run: Run, task: Task) -> None:
     """The longest context that the workload will reach decides how far the probes go."""
-    context = run.engine.target.shape.max_context_tokens
+    context = run.engine.target.known_shape.max_context_tokens
     longest = max(r.prompt_tokens + r.output_tokens for r in draw(run.workload))
     scale = run.options.scale or context_scale(run.workload, context)
     steps.calibrate(run, task, longest_context_tokens=round(longest * scale))

@@ -220,6 +220,10 @@ class Recording:
         """Requests of the replayed workload."""
         return [RequestRow(**row) for row in self._rows(RequestRow)]
 
+    def measured(self) -> int:
+        """How many measurements it holds: samples and answers."""
+        return len(self.samples()) + len(self.answers())
+
     def answers(self, task: str | None = None) -> list[Answer]:
         """Answers of one rung (or of all), in the order they ended; none in schema 1."""
         (version,) = self._db.execute("PRAGMA user_version").fetchone()

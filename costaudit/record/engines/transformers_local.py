@@ -183,7 +183,7 @@ class TransformersEngine:
         return tokens
 
     def _check(self, seqs: int, tokens: int, cached: int) -> None:
-        limit = self.target.shape.max_context_tokens
+        limit = self.target.known_shape.max_context_tokens
         if seqs < 1 or tokens < 1 or cached < 0:
             raise UsageError(f"cannot run {seqs} sequences of {tokens} tokens behind {cached}")
         if tokens + cached > limit:
@@ -191,7 +191,7 @@ class TransformersEngine:
                 f"{tokens + cached} tokens do not fit in the model's context of {limit}",
                 hint="shorten the workload's lengths",
             )
-        shape, element = self.target.shape, self._model.dtype.itemsize
+        shape, element = self.target.known_shape, self._model.dtype.itemsize
         # A growing cache holds one layer's states twice while it copies them.
         need = seqs * kv_bytes(shape, tokens + cached, element) * (1 + 2 / shape.layers)
         what = f"a cache of {seqs} × {tokens + cached} tokens"

@@ -1,0 +1,116 @@
+"""Which probes a server gets: single prompts for prefill, bursts of equal requests for decode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from costaudit.recording.rows import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OUTPUT_TOKENS = 48  # of a decode probe: enough for a window in which all of the burst decode
+PREFILL_REPEATS = 3
+_FITTED_PROMPTS, _HELD_OUT_PROMPTS = (16, 256, 1024, 4096), (64, 512, 2048)
+_FITTED_BURSTS = ((1, 32), (1, 1024), (2, 64), (4, 256), (8, 64), (16, 512), (32, 64), (64, 32))
+_HELD_OUT_BURSTS = ((1, 256), (4, 64), (8, 512), (16, 128), (32, 256))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What the server and the limits allow: context of a request, tokens in the KV cache, streams.
+
+    `kv_tokens` None: not told; then the limit on concurrency alone rules.
+    """
+
+    context_tokens: int
+    kv_tokens: int | None
+    concurrency: int
+    longest_prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedProbe:
+    """`seqs` requests of `prompt_tokens` and `output_tokens` each, sent together."""
+
+    phase: str
+    held_out: bool
+    seqs: int
+    prompt_tokens: int
+    output_tokens: int
+
+    @property
+    def id(self) -> str:
+        """A name that is unique within a design."""
+        return f"{self.phase}-{self.seqs}x{self.prompt_tokens}"
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and output tokens of one run of it."""
+        repeats = PREFILL_REPEATS if self.phase == "prefill" else self.seqs
+        return repeats * (self.prompt_tokens + self.output_tokens)
+
+
+def served_design(bounds: Bounds) -> tuple[ServedProbe, ...]:
+    """The probes that fit: prompts up to the workload's longest, bursts that half the cache holds.
+
+    No held-out probe equals a fitted one.
+    """
+    longest = max(16, min(bounds.longest_prompt_tokens, bounds.context_tokens - 2))
+    probes = [
+        *(_prefill(p, longest, held_out=False) for p in _FITTED_PROMPTS),
+        *(_prefill(p, longest, held_out=True) for p in _HELD_OUT_PROMPTS),
+        *(_decode(s, p, bounds, held_out=False) for s, p in _FITTED_BURSTS),
+        *(_decode(s, p, bounds, held_out=True) for s, p in _HELD_OUT_BURSTS),
+    ]
+    unique: dict[str, ServedProbe] = {}
+    for probe in probes:
+        if probe is not None:
+            unique.setdefault(probe.id, probe)
+    return tuple(unique.values())
+
+
+def rounds_of(probes: Sequence[ServedProbe], rounds: Sequence[Sequence[int]]) -> list[Task]:
+    """Tasks: every probe once per round, each round in the order given by `rounds`."""
+    tasks = []
+    for number, order in enumerate(rounds):
+        for place in order:
+            probe = probes[place]
+            spec: dict[str, Any] = {
+                "purpose": "step",
+                "probe": probe.id,
+                "phase": probe.phase,
+                "held_out": probe.held_out,
+                "seqs": probe.seqs,
+                "new_tokens": probe.prompt_tokens,
+                "output_tokens": probe.output_tokens,
+                "round": number,
+            }
+            tasks.append(Task(id=f"{probe.id}#{number}", kind="rung", spec=spec))
+    return tasks
+
+
+def _prefill(prompt: int, longest: int, *, held_out: bool) -> ServedProbe | None:
+    """Prompts longer than the longest come down to it once, as a fitted probe."""
+    if prompt > longest:
+        if held_out or prompt > 4 * longest:
+            return None
+        prompt = longest
+    return ServedProbe(
+        phase="prefill", held_out=held_out, seqs=1, prompt_tokens=prompt, output_tokens=1
+    )
+
+
+def _decode(seqs: int, prompt: int, bounds: Bounds, *, held_out: bool) -> ServedProbe | None:
+    output = min(OUTPUT_TOKENS, max(8, bounds.context_tokens // 2))
+    prompt = min(prompt, bounds.context_tokens - output - 1)
+    if prompt < 1 or seqs > bounds.concurrency:
+        return None
+    if bounds.kv_tokens is not None and seqs * (prompt + output) > bounds.kv_tokens // 2:
+        prompt = bounds.kv_tokens // 2 // seqs - output
+        if prompt < 8 or held_out:  # noqa: PLR2004 a context too short to stand for a request
+            return None
+    return ServedProbe(
+        phase="decode", held_out=held_out, seqs=seqs, prompt_tokens=prompt, output_tokens=output
+    )

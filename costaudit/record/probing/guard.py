@@ -1,0 +1,77 @@
+"""Keeps a probe run within its limits, and off a server that suffers from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from costaudit.record.probing.options import Limits
+
+PER_1M = 1e6
+
+
+@dataclass(slots=True, kw_only=True)
+class Guard:
+    """Counts what was asked for; `why` says why no more may be sent, "" while all is well.
+
+    `waiting` reads the server's queue length now (None: it does not tell); `ours` is how many of
+    our own requests may be waiting there, set by each rung before it starts.
+    """
+
+    limits: Limits
+    waiting: Callable[[], float | None]
+    requests: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    ours: int = 0
+    why: str = field(default="")
+
+    def allow(self, *, requests: int, prompt_tokens: int, output_tokens: int) -> str:
+        """Book what is about to be sent; a sentence (and nothing booked) where it goes too far."""
+        self.why = self.why or self._beyond(
+            self.requests + requests,
+            self.prompt_tokens + prompt_tokens,
+            self.output_tokens + output_tokens,
+        )
+        if not self.why:
+            self.requests += requests
+            self.prompt_tokens += prompt_tokens
+            self.output_tokens += output_tokens
+        return self.why
+
+    def stop(self) -> str:
+        """Asked while requests run: a sentence where the server's queue grew too long."""
+        if self.limits.waiting is not None and not self.why:
+            waiting = self.waiting()
+            if waiting is not None and waiting > self.limits.waiting + self.ours:
+                self.why = (
+                    f"{waiting:.0f} requests wait in the server's queue, more than the"
+                    f" {self.limits.waiting} that --abort-at allows beyond our own {self.ours}"
+                )
+        return self.why
+
+    def spent_usd(self) -> float | None:
+        """Dollars asked for so far; None without token prices."""
+        return self._usd(self.prompt_tokens, self.output_tokens)
+
+    def _usd(self, prompt_tokens: int, output_tokens: int) -> float | None:
+        limits = self.limits
+        if limits.usd_per_1m_input is None or limits.usd_per_1m_output is None:
+            return None
+        cost = prompt_tokens * limits.usd_per_1m_input + output_tokens * limits.usd_per_1m_output
+        return cost / PER_1M
+
+    def _beyond(self, requests: int, prompt_tokens: int, output_tokens: int) -> str:
+        limits = self.limits
+        if limits.requests is not None and requests > limits.requests:
+            return f"the limit of {limits.requests} requests is reached"
+        tokens = prompt_tokens + output_tokens
+        if limits.tokens is not None and tokens > limits.tokens:
+            return f"the limit of {limits.tokens} tokens is reached"
+        usd = self._usd(prompt_tokens, output_tokens)
+        if limits.spend_usd is not None and usd is not None and usd > limits.spend_usd:
+            return f"the limit of {limits.spend_usd:g} USD is reached"
+        return ""

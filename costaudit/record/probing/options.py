@@ -1,0 +1,120 @@
+"""What a server audit is asked to be, and how far it may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from costaudit.ground.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Where probing stops by itself. None: no limit of that kind.
+
+    Attributes:
+        concurrency: most requests in flight.
+        tokens: prompt and output tokens asked for, over the whole run.
+        requests: requests sent, over the whole run.
+        spend_usd: dollars at the given token prices, over the whole run.
+        usd_per_1m_input, usd_per_1m_output: what a hosted API bills per million tokens.
+        waiting: requests in the server's queue beyond our own that end the run.
+        p95_factor: growth of our own probes' TTFT, over their first round, that ends the run.
+    """
+
+    concurrency: int = 64
+    tokens: int | None = 5_000_000
+    requests: int | None = 20_000
+    spend_usd: float | None = None
+    usd_per_1m_input: float | None = None
+    usd_per_1m_output: float | None = None
+    waiting: int | None = 32
+    p95_factor: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How to audit one server. None means: found out, or decided from the workload.
+
+    Attributes:
+        url: of the server; scheme and host are enough.
+        path: where the recording is written.
+        probe: a shipped workload's name, or the path of a workload's TOML file.
+        model: which of the served models.
+        gpu: name of the devices behind the server ("H100"), as datasheets and prices know it.
+        gpus: how many of them.
+        concurrency: streams of the replayed workload; by default the workload's own.
+        time_budget_s: wall seconds that the whole recording should take.
+        rounds: interleaved rounds of the step probes.
+        seed: of the drawn lengths and token ids.
+        precision_share: the replay ends when its 95 % interval is this narrow, both ways.
+    """
+
+    url: str
+    path: Path
+    probe: str = "chat"
+    model: str | None = None
+    engine: str | None = None
+    dialect: str | None = None
+    model_config: str | None = None
+    tokenizer: str | None = None
+    metrics_url: str | None = None
+    dtype: str | None = None
+    knobs: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    gpu: str | None = None
+    gpus: int = 1
+    concurrency: int | None = None
+    scale: float | None = None
+    time_budget_s: float = 120.0
+    rounds: int = 4
+    seed: int = 0
+    precision_share: float = 0.05
+    verify_tls: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+
+_AT_LEAST = {"gpus": 1, "concurrency": 1, "time_budget_s": 5, "rounds": 1}
+
+
+def check_server_options(options: ServerOptions) -> None:
+    """Refuse numbers that no run can have, and limits in money without a price.
+
+    Raises:
+        UsageError: a number is too small, or a spending limit has no token price to go by.
+    """
+    for name, low in _AT_LEAST.items():
+        value = getattr(options, name)
+        if value is not None and not value >= low:
+            raise UsageError(f"{name} = {value} is below {low}")
+    limits = options.limits
+    if limits.concurrency < 1:
+        raise UsageError(f"a concurrency limit of {limits.concurrency} allows no request")
+    priced = limits.usd_per_1m_input is not None and limits.usd_per_1m_output is not None
+    if limits.spend_usd is not None and not priced:
+        raise UsageError(
+            "a spending limit needs to know what a token costs",
+            hint="give --token-price IN,OUT in USD per million tokens",
+        )
+
+
+def server_meta(options: ServerOptions) -> dict[str, object]:
+    """The options as JSON values for the recording: no path, and no secrets are in them."""
+    from dataclasses import asdict
+
+    return {name: value for name, value in asdict(options).items() if name != "path"}
+
+
+def server_options(stored: Mapping[str, object], path: Path) -> ServerOptions:
+    """The options that `server_meta` wrote; unknown keys of a newer costaudit are left out."""
+    from dataclasses import fields
+
+    known = {f.name for f in fields(ServerOptions)}
+    limits = stored.get("limits")
+    kept = {f.name for f in fields(Limits)}
+    own = {k: v for k, v in limits.items() if k in kept} if isinstance(limits, dict) else {}
+    rest = {k: v for k, v in stored.items() if k in known and k != "limits"}
+    return ServerOptions(path=path, limits=Limits(**own), **rest)  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+"""What an answer's stored bytes hold: when its tokens came."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from costaudit.recording.rows import Answer
+
+MICRO_S = 1e-6
+
+
+def event_s(answer: Answer) -> list[float]:
+    """When each output event came, in seconds since the rung began."""
+    return [answer.sent_s + us * MICRO_S for us in _unpacked("I", answer.event_us)]
+
+
+def event_tokens(answer: Answer) -> Sequence[int]:
+    """Tokens that each output event carried."""
+    if answer.event_tokens:
+        return _unpacked("H", answer.event_tokens)
+    return [1] * (len(answer.event_us) // array("I").itemsize)
+
+
+def token_flow(answer: Answer) -> tuple[list[float], list[float]]:
+    """Instants and tokens of one answer: its prompt with the first event, its output as it came."""
+    at_s, tokens = event_s(answer), [float(n) for n in event_tokens(answer)]
+    if tokens:
+        tokens[0] += answer.prompt_tokens or 0
+    return at_s, tokens
+
+
+def tokens_between(answer: Answer, from_s: float, to_s: float) -> tuple[float, float, int, int]:
+    """What came within a window: (first_s, last_s, tokens after the first event, tokens before).
+
+    All zero where fewer than two events lie in it.
+    """
+    at_s, tokens = event_s(answer), event_tokens(answer)
+    inside = [place for place, t_s in enumerate(at_s) if from_s <= t_s <= to_s]
+    if len(inside) < 2:  # noqa: PLR2004 a gap has two ends
+        return 0.0, 0.0, 0, 0
+    first, last = inside[0], inside[-1]
+    upto = list(accumulate(tokens))
+    return at_s[first], at_s[last], upto[last] - upto[first], upto[first]
+
+
+def _unpacked(code: str, stored: bytes) -> array[int]:
+    values = array(code)
+    values.frombytes(stored)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values
