@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from costaudit.audit.bill_section import bill_section, pricing_section
+from costaudit.audit.bill_section import bill_section
 from costaudit.audit.bounds import with_bounds
 from costaudit.audit.document import SCHEMA
 from costaudit.audit.playbook_section import Present, order_section, playbook_section
 from costaudit.audit.prices import KnownPrice, known_prices, scenario_prices
+from costaudit.audit.pricing_section import pricing_section
 from costaudit.audit.provenance import instruments_section, notes, provenance_section
 from costaudit.audit.reasons import reasons
 from costaudit.audit.scenario import fit_step_time, repeats, scenario_of
@@ -83,7 +84,9 @@ def build_audit(
         joined = _join(derive(recording), options, tell or (lambda _: None))
         document = _document(joined)
         document["instruments"] = instruments_section(recording)
-        document["provenance"] = provenance_section(recording, joined.derived.metrics.target)
+        document["provenance"] = provenance_section(
+            recording, joined.derived.metrics.target, joined.derived.metrics
+        )
         document["notes"] = notes(recording, joined.derived.metrics, joined.step_time)
     document["unknown"] = explain(document, reasons(document, joined.derived.metrics.unknown))
     return document
@@ -136,10 +139,16 @@ def _refusal(step_time: StepTime) -> str:
 
 def _bill(derived: Derived, scenario: Scenario, outcome: Outcome) -> Bill:
     """The bill of the recorded window once; the scenario repeats it to a steady length."""
-    times = repeats(derived.requests)
-    paid = derived.metrics.paid_device_s
-    whole = Interval(low=paid.low * times, high=paid.high * times)
-    return scaled(build_bill(scenario, outcome, paid_device_s=whole), times)
+    metrics = derived.metrics
+    times = repeats(metrics, derived.requests)
+    paid, mean_s = metrics.paid_device_s, metrics.paid_mean_s
+    bill = build_bill(
+        scenario,
+        outcome,
+        paid_device_s=Interval(low=paid.low * times, high=paid.high * times),
+        whole_device_s=None if mean_s is None else mean_s * times,
+    )
+    return scaled(bill, times)
 
 
 def _plan(entries: tuple[Entry, ...], situation: Situation, tell: Callable[[float], None]) -> Plan:

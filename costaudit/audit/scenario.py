@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import InconclusiveError
 from costaudit.traffic.traffic import Request, Traffic
+from costaudit.whatif.fit import StepPoint, fit
+from costaudit.whatif.free_fit import STAND_IN_PEAKS, STAND_IN_SHAPE
 from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenario
-from costaudit.whatif.steptime import Peaks, StepPoint, StepTime, fit
+from costaudit.whatif.steptime import Peaks, StepTime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from costaudit.measure.steps import TimedLoad
     from costaudit.recording.rows import RequestRow
 
+SERVER = "server"  # kind of a target that batches continuously over a paged cache
 STEADY_REQUESTS = 200  # a window this long is ruled by its steady state, not by its last batch
+STEADY_CYCLES = 25  # likewise of requests per stream of a server
 KV_BLOCK_TOKENS = 16  # the block that PagedAttention (SOSP'23) found best; vLLM's default
 
 
@@ -27,9 +31,13 @@ def fit_step_time(
 ) -> StepTime:
     """The step-time model of this recording.
 
+    Of a server whose shape or peaks are not known the fit is free of both, and claims no roofline.
+
     Raises:
-        InconclusiveError: too few steps, or the device's peaks are not known.
+        InconclusiveError: too few steps, or a device's peaks were not measured.
     """
+    peaks = peaks_of(metrics)
+    free = peaks is None or metrics.target.shape is None
     return fit(
         [
             StepPoint(
@@ -37,33 +45,37 @@ def fit_step_time(
                 seconds=step.seconds,
                 spread_share=step.spread_share,
                 held_out=step.held_out,
+                requests=step.requests,
             )
             for step in steps
         ],
-        shape=metrics.target.shape,
-        peaks=peaks_of(metrics),
+        shape=metrics.target.shape or STAND_IN_SHAPE,
+        peaks=peaks or STAND_IN_PEAKS,
         param_bytes=param_bytes,
         kv_element_bytes=kv_element_bytes,
+        free=free,
     )
 
 
-def peaks_of(metrics: Metrics) -> Peaks:
-    """Measured peaks of the device; the fit is judged against what this machine can do.
+def peaks_of(metrics: Metrics) -> Peaks | None:
+    """Peaks of one replica: measured, or of a server the datasheet's; None: a server's unknown.
 
     Raises:
-        InconclusiveError: they were not measured.
+        InconclusiveError: those of this machine were not measured.
     """
     device = metrics.device
     flops, bandwidth = device.peak_flops.value, device.peak_bandwidth_bytes_per_s.value
-    if not flops or not bandwidth:
-        raise InconclusiveError(
-            "the device's peaks were not measured, so there is no speed of light to compare with",
-            hint="attach with peaks=True, or let `costaudit profile` run to its end",
+    if flops and bandwidth:
+        return Peaks(
+            flops_per_s=float(flops) * device.count,
+            bandwidth_bytes_per_s=float(bandwidth) * device.count,
+            devices=device.count,
         )
-    return Peaks(
-        flops_per_s=float(flops),
-        bandwidth_bytes_per_s=float(bandwidth),
-        devices=device.count,
+    if metrics.target.kind == SERVER:
+        return None
+    raise InconclusiveError(
+        "the device's peaks were not measured, so there is no speed of light to compare with",
+        hint="attach with peaks=True, or let `costaudit profile` run to its end",
     )
 
 
@@ -72,7 +84,7 @@ def scenario_of(
 ) -> Scenario:
     """The audited situation: the replayed requests again and again, under today's knobs."""
     return Scenario(
-        shape=metrics.target.shape,
+        shape=step_time.shape,
         step_time=step_time,
         knobs=_knobs(metrics, requests),
         traffic=steady_traffic(metrics, requests),
@@ -82,30 +94,40 @@ def scenario_of(
     )
 
 
-def repeats(requests: Sequence[RequestRow]) -> int:
+def repeats(metrics: Metrics, requests: Sequence[RequestRow]) -> int:
     """How often the replayed requests are repeated to make a steady window."""
-    return max(1, math.ceil(STEADY_REQUESTS / max(1, len(requests))))
+    wanted = STEADY_REQUESTS
+    if metrics.target.kind == SERVER:
+        wanted = max(wanted, STEADY_CYCLES * _concurrency(metrics, requests))
+    return max(1, math.ceil(wanted / max(1, len(requests))))
 
 
 def steady_traffic(metrics: Metrics, requests: Sequence[RequestRow]) -> Traffic:
     """The replayed requests, repeated whole: static batches stay exactly as they were run."""
     batches = 1 + max(row.batch for row in requests)
+    served = metrics.target.kind == SERVER
     repeated = (
         Request(
             prompt_tokens=row.prompt_tokens,
             output_tokens=row.output_tokens,
             prefix_id=row.prefix_id,
             prefix_tokens=row.prefix_tokens,
-            batch=row.batch + turn * batches,
+            batch=None if served else row.batch + turn * batches,
         )
-        for turn in range(repeats(requests))
+        for turn in range(repeats(metrics, requests))
         for row in requests
     )
     return Traffic(
         source=f"probe:{metrics.workload.probe}",
         requests=tuple(repeated),
-        concurrency=_batch_size(metrics, requests),
+        concurrency=_concurrency(metrics, requests),
     )
+
+
+def _concurrency(metrics: Metrics, requests: Sequence[RequestRow]) -> int:
+    """Streams of a server's replay; of batches run in this process their size."""
+    streams = metrics.observed.get("concurrency")
+    return int(streams) if streams else _batch_size(metrics, requests)
 
 
 def _batch_size(metrics: Metrics, requests: Sequence[RequestRow]) -> int:
@@ -113,6 +135,8 @@ def _batch_size(metrics: Metrics, requests: Sequence[RequestRow]) -> int:
     given = _knob(metrics, "max_num_seqs")
     if given is not None:
         return int(given)
+    if metrics.target.kind == SERVER:  # it may take more; more than was sent decides nothing
+        return int(metrics.observed.get("concurrency", 1))
     return max(Counter(row.batch for row in requests).values())
 
 
@@ -126,14 +150,20 @@ def _seen_tokens(metrics: Metrics, requests: Sequence[RequestRow]) -> int:
 
 
 def _knobs(metrics: Metrics, requests: Sequence[RequestRow]) -> Knobs:
+    served = metrics.target.kind == SERVER
+    batching = Batching.CONTINUOUS if served else Batching.STATIC
+    layout = KvLayout.PAGED if served else KvLayout.DYNAMIC
+    budget = _knob(metrics, "max_num_batched_tokens")
+    shape = metrics.target.shape
     return Knobs(
-        batching=Batching(str(_knob(metrics, "batching") or Batching.STATIC)),
+        batching=Batching(str(_knob(metrics, "batching") or batching)),
         max_num_seqs=_batch_size(metrics, requests),
-        kv_layout=KvLayout(str(_knob(metrics, "kv_layout") or KvLayout.DYNAMIC)),
+        kv_layout=KvLayout(str(_knob(metrics, "kv_layout") or layout)),
         kv_budget_tokens=metrics.kv.capacity_tokens or _seen_tokens(metrics, requests),
         kv_block_tokens=int(_knob(metrics, "kv_block_tokens") or KV_BLOCK_TOKENS),
+        max_num_batched_tokens=int(budget) if budget is not None else None,
         prefix_caching=bool(_knob(metrics, "prefix_caching") or False),
-        max_model_len=metrics.target.shape.max_context_tokens,
+        max_model_len=shape.max_context_tokens if shape is not None else 0,
     )
 
 

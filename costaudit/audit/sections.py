@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from costaudit.measure.metrics import (
+        Counters,
         DeviceMetrics,
         KvMetrics,
         Metrics,
@@ -33,7 +34,8 @@ def measured_sections(metrics: Metrics) -> dict[str, Any]:
 
 def target_section(target: Target) -> dict[str, Any]:
     """What was audited; the shape without its empty parts."""
-    shape = {k: v for k, v in asdict(target.shape).items() if v is not None and v != ()}
+    known = asdict(target.shape) if target.shape else {}
+    shape = {k: v for k, v in known.items() if v is not None and v != ()}
     return {
         "kind": target.kind,
         "engine": target.engine,
@@ -91,8 +93,26 @@ def phase_section(phase: PhaseMetrics, latency: str) -> dict[str, Any]:
         "bound": phase.bound,
         "device_s": phase.device_s,
         "bandwidth_tier": phase.bandwidth_tier,
+        "mbu_tier": phase.mbu_tier,
+        **_counted(phase),
         "roofline": [dict(point) for point in phase.roofline],
     }
+
+
+def _counted(phase: PhaseMetrics) -> dict[str, Any]:
+    """What a GPU's counters add; nothing where none were read."""
+    if phase.counters is None:
+        return {}
+    both = {"mbu_measured": phase.mbu_measured, "mbu_analytic": phase.mbu_analytic}
+    known = {name: value for name, value in both.items() if value is not None}
+    return known | {"counters": counters_section(phase.counters)}
+
+
+def counters_section(counters: Counters) -> dict[str, Any]:
+    """One span by the device's counters; a value that none gave is left out, `why` tells of it."""
+    throttled = dict(counters.throttled_share)
+    section = asdict(counters) | {"throttled_share": throttled or None}
+    return {name: value for name, value in section.items() if value is not None}
 
 
 def percentiles_section(values: Percentiles) -> dict[str, Any]:

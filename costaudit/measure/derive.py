@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import InconclusiveError
 from costaudit.ground.stats import Interval, mean
+from costaudit.measure.counters import counters_of, with_counters
 from costaudit.measure.groups import device_metrics, kv_metrics, workload_metrics
 from costaudit.measure.metrics import Metrics
 from costaudit.measure.phases import (
@@ -120,7 +121,7 @@ def _metrics(source: _Source) -> Metrics:
 def _phase(phase: Phase, source: _Source) -> PhaseMetrics:
     fastest = [s for s in spans(source.window) if s.phase is phase]
     useful_work = prefill_work if phase is Phase.PREFILL else decode_work
-    shape, count = source.target.shape, sum(s.steps for s in fastest)
+    shape, count = source.target.known_shape, sum(s.steps for s in fastest)
     metrics = phase_metrics(
         useful_work(shape, source.precision, source.requests, count),
         fastest_s(source.reading, source.window, phase),
@@ -132,6 +133,8 @@ def _phase(phase: Phase, source: _Source) -> PhaseMetrics:
     unknown[f"{path}.tokens_per_s"] = "no step of this phase was run"
     for share in ("mfu", "mbu"):
         unknown[f"{path}.{share}"] = "the device's peak or this phase's time is not known"
+    counters = counters_of(source.reading, phase, source.steps, shape, source.precision)
+    metrics = with_counters(metrics, phase, counters)
     return replace(metrics, roofline=roofline(shape, source.precision, source.steps, phase))
 
 

@@ -29,11 +29,45 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What a GPU's own counters read while one step of this phase was repeated.
+
+    Attributes:
+        probe: the step probe that was repeated, and its `steps` and wall `seconds`.
+        tier: of the counter of DRAM traffic: "T1" GPM, "T1'" DCGM, "T2" none could tell.
+        dram_share: traffic over the theoretical bandwidth of clock and bus, 0 to 1.
+        dram_bytes: the same in bytes of the whole span.
+        traffic_over_formula: `dram_bytes` over the formula's bytes of the same steps.
+        sm_share, tensor_share: time in which SMs, or tensor cores, were busy.
+        energy_j_per_token: energy of the device over the tokens of the span (T3).
+        throttled_share: of the span's time, by reason.
+        memory_accessed_share: `utilization.memory`: time in which memory was touched at all (T4).
+        why: why no better tier could tell; "" with T1.
+    """
+
+    probe: str
+    steps: int
+    seconds: float
+    tier: str
+    dram_share: float | None
+    dram_bytes: float | None
+    traffic_over_formula: float | None
+    sm_share: float | None
+    tensor_share: float | None
+    energy_j_per_token: float | None
+    throttled_share: Mapping[str, float]
+    memory_accessed_share: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseMetrics:
     """Prefill or decode of the replayed workload; rates per device-second of that phase.
 
-    MFU and MBU are over measured peaks: FLOPs and bytes by formula over device time.
-    `latency_s` is TTFT for prefill, ITL for decode.
+    MFU and MBU are over measured peaks: FLOPs and bytes over device time. FLOPs are by formula;
+    bytes by the best tier that was recorded: `mbu` is `mbu_measured` where a counter spoke (bytes
+    by formula times `counters.traffic_over_formula`), else `mbu_analytic`. `doubts` tells what does
+    not fit together. `latency_s` is TTFT for prefill, ITL for decode.
     """
 
     tokens_per_s: float | None
@@ -42,8 +76,17 @@ class PhaseMetrics:
     latency_s: Percentiles
     bound: Bound | None
     device_s: float
-    bandwidth_tier: str  # the tier of the instrument behind `mbu`
+    bandwidth_tier: str  # the tier of the instrument behind `mbu`, and what it is
+    mbu_analytic: float | None = None
+    mbu_measured: float | None = None
+    counters: Counters | None = None
+    doubts: tuple[str, ...] = ()
     roofline: tuple[Mapping[str, float | str], ...] = ()  # per probe, for the report
+
+    @property
+    def mbu_tier(self) -> str:
+        """The tier behind `mbu` alone, such as "T1"."""
+        return self.bandwidth_tier.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,5 +144,10 @@ class Metrics:
     prefill: PhaseMetrics
     decode: PhaseMetrics
     kv: KvMetrics
-    paid_device_s: Interval  # of the replayed window: fastest and mean of the rounds
+    paid_device_s: Interval  # of the replayed window: fastest and mean of the rounds, or, of a
+    # server, the 95 % interval around `paid_mean_s`
+    paid_mean_s: float | None = None  # None: the low end of `paid_device_s` stands for the whole
+    observed: Mapping[str, float] = field(
+        default_factory=dict
+    )  # "concurrency" of a server's replay
     unknown: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from costaudit.ground.stats import mean, median
 from costaudit.ground.steady import Rate, steady_rate
 from costaudit.measure.steps import TimedLoad
-from costaudit.recording.answers import event_s, token_flow, tokens_between
+from costaudit.recording.answers import event_s, event_tokens, token_flow, tokens_between
 from costaudit.recording.rows import Phase, RequestRow
 from costaudit.target.load import StepLoad, decode_load, prefill_load
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 REPLAY = "replay"
 FEWEST_TOKENS = 4  # between the ends of a decode window, per sequence
+BUNCHED_GAP_SHARE, BUNCHED_SHARE = 0.2, 0.25  # gaps this short, and how many of them are too many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,19 @@ def ttft_s(answer: Answer) -> float | None:
     return came_s[0] - answer.intended_s if came_s else None
 
 
+def gaps_s(answer: Answer) -> list[float]:
+    """Time between tokens: the gap before an event, spread evenly over the tokens it carries.
+
+    Tokens that came with the first event have no gap of their own.
+    """
+    came_s, tokens = event_s(answer), event_tokens(answer)
+    gaps: list[float] = []
+    for place in range(1, len(came_s)):
+        carried = max(tokens[place], 1)
+        gaps += [(came_s[place] - came_s[place - 1]) / carried] * carried
+    return gaps
+
+
 def _by_task(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
     grouped: dict[str, list[Answer]] = {}
     for answer in answers:
@@ -117,7 +131,11 @@ def _prefill_load(spec: Mapping[str, Any], answer: Answer) -> StepLoad:
 
 
 def _decode_step(answers: Sequence[Answer]) -> list[tuple[StepLoad, float]]:
-    """The step in which all of a burst decode, by the tokens between their common ends."""
+    """The step in which all of a burst decode, by the tokens between their common ends.
+
+    Where many tokens came right behind another, the front end held them back and let them go in
+    bunches: when they were computed cannot be seen, and nothing is returned.
+    """
     came = [event_s(answer) for answer in answers]
     if not all(came):
         return []
@@ -129,8 +147,16 @@ def _decode_step(answers: Sequence[Answer]) -> list[tuple[StepLoad, float]]:
             return []
         spent_s, steps = spent_s + last_s - first_s, steps + tokens
         context.append((answer.prompt_tokens or 0) + before + (tokens - 1) / 2)
+    if _bunched([gap for answer in answers for gap in gaps_s(answer)]):
+        return []
     load = decode_load(seqs=len(answers), context_tokens=round(mean(context)))
     return [(load, spent_s / steps)]
+
+
+def _bunched(gaps: Sequence[float]) -> bool:
+    """Too many gaps far below the mean."""
+    short_s = BUNCHED_GAP_SHARE * mean(gaps)
+    return sum(gap < short_s for gap in gaps) > BUNCHED_SHARE * len(gaps)
 
 
 def _reduced(
@@ -146,6 +172,7 @@ def _reduced(
         spread_share=median([s for _, s in found]) / best_s - 1 if best_s > 0 else 0.0,
         rounds=len(found),
         held_out=bool(spec["held_out"]),
+        requests=int(spec["phase"] == Phase.PREFILL),
     )
 
 

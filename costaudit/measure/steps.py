@@ -30,6 +30,7 @@ class TimedLoad:
     spread_share: float
     rounds: int
     held_out: bool
+    requests: int = 0  # whose time outside the steps is in `seconds`: 1 where it is a TTFT
 
 
 def load_of(sample: Sample) -> StepLoad:

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from costaudit.record.meters.dcgm import DEFAULT_URL, URL_VARIABLE
+from costaudit.record.meters.dcgm import METER as DCGM
 from costaudit.record.meters.host import cpu_model, host_memory, usable_cores
 from costaudit.record.meters.nvml import NvmlMeter, open_nvml
 from costaudit.recording.rows import Instrument, State
@@ -58,7 +60,8 @@ _GPU_HELP = {
     "CAP_SYS_ADMIN in a container is not always enough; without it, bytes by formula stand in",
     "nvml.energy": "a Volta or newer GPU outside MIG",
     "nvml.throttle": "a newer driver, which counts throttled time",
-    "dcgm": "dcgm-exporter beside the server",
+    "dcgm": "where GPM is missing: dcgm-exporter with --collect-interval 1000 beside the GPU, "
+    f"at {DEFAULT_URL} or where {URL_VARIABLE} says",
 }
 _GPU_WHAT = {
     "nvml": "NVML",
@@ -76,7 +79,13 @@ _GPU_WHAT = {
 def _gpu() -> list[Check]:
     opened = open_nvml(0)
     if isinstance(opened, Instrument):
-        return [_of_instrument(opened)]
+        dcgm = Check(
+            what=_GPU_WHAT[DCGM],
+            state=State.OFF,
+            detail="not asked: an exporter's page is searched for a GPU that NVML names",
+            would_help=_GPU_HELP["nvml"],
+        )
+        return [_of_instrument(opened), dcgm]
     with opened as meter:
         rows = [_of_instrument(row) for row in meter.instruments() if row.meter != "nvml"]
         return [_device(meter), *rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,9 @@ from costaudit.recording.rows import Fact, Task
 if TYPE_CHECKING:
     from costaudit.record.run import Run
 
-SPAN_S = 1.2  # DRAM counters need 0.5 s, the energy counter 1 s
-
 
 def span(run: Run, task: Task) -> None:
-    """Repeat one probe's steps for over a second between two readings of the driver.
+    """Repeat one probe's steps between two readings of the driver, as long as its counters need.
 
     Setting the cache back between repetitions costs no work of the device that would count.
     """
@@ -28,9 +25,9 @@ def span(run: Run, task: Task) -> None:
     probe = StepProbe(**{name: spec[name] for name in PROBE_FIELDS})
     prepared = prepare(run.engine, probe, spec["steps"])
     once(run.engine, prepared)
-    steps, device_s, until = 0, 0.0, time.monotonic() + SPAN_S
+    steps, device_s = 0, 0.0
     with run.gpu.span() as held:
-        while time.monotonic() < until:
+        while not held.enough():
             device_s += once(run.engine, prepared).seconds
             steps += prepared.steps
     reading = None if held.reading is None else asdict(held.reading)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from costaudit.report.bill_rows import SliceRow
+    from costaudit.report.fact_rows import Fact
 
 WIDTH = 80
 _BESIDE_BAR = 65  # columns that the waterfall's words and figures take
@@ -165,14 +166,19 @@ def _print_phases(console: Console, seen: View) -> None:
         cells = (p.tokens_per_s, p.mfu, p.mbu, p.bound, p.latency_name, p.p50, p.p95, p.p99)
         table.add_row(p.name, *cells)
     console.print(table)
+    _print_facts(console, seen.counters)
+
+
+def _print_facts(console: Console, facts: list[Fact]) -> None:
+    for fact in facts:
+        note = f" ({fact.note})" if fact.note else ""
+        console.print(f"{fact.label}: {fact.text}{note}")
 
 
 def _print_rest(console: Console, seen: View) -> None:
     for title, facts in (("KV cache", seen.kv), ("Workload", seen.workload)):
         _heading(console, title)
-        for fact in facts:
-            note = f" ({fact.note})" if fact.note else ""
-            console.print(f"{fact.label}: {fact.text}{note}")
+        _print_facts(console, facts)
     error = seen.steptime[0]
     _heading(console, "How far to trust this")
     console.print(f"Step-time model: {error.label.lower()} {error.text}; {error.note}")

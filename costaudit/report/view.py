@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.document import why_unknown
-from costaudit.report import bill_rows, fact_rows, figures, step_rows
+from costaudit.report import bill_rows, counter_rows, fact_rows, figures, step_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +46,7 @@ class View:
     orders: list[step_rows.OrderRow]
     order_note: str
     phases: list[fact_rows.PhaseRow]
+    counters: list[fact_rows.Fact]
     kv: list[fact_rows.Fact]
     ramp: fact_rows.Grid | None
     workload: list[fact_rows.Fact]
@@ -83,6 +84,7 @@ def view(document: Mapping[str, Any]) -> View:
         orders=step_rows.order_rows(document),
         order_note=document["order"].get("why", ""),
         phases=fact_rows.phase_rows(document["phases"]),
+        counters=counter_rows.counter_facts(document["phases"]),
         kv=fact_rows.kv_facts(document["kv_cache"]),
         ramp=fact_rows.ramp_grid(document["kv_cache"]),
         workload=fact_rows.workload_facts(document["workload"]),

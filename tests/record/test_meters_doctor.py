@@ -10,7 +10,7 @@ import pytest
 
 from costaudit.record import doctor
 from costaudit.record.meters.host import HostMemory
-from costaudit.recording.rows import State
+from costaudit.recording.rows import Instrument, State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,15 @@ def test_it_covers_all_that_a_recording_uses(tmp_path: Path) -> None:
         *("NVML", "NVTX", "nsys", "torch", "CUDA in torch", "transformers"),
         *("CPU", "timers", "memory", "disk"),
     } <= set(_checks(tmp_path))
+
+
+def test_without_a_gpu_no_exporter_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = Instrument(meter="nvml", state=State.ABSENT, why="no NVIDIA driver answers")
+    monkeypatch.setattr(doctor, "open_nvml", lambda device: none)
+    check = _checks()["DRAM activity by DCGM (T1')"]
+    assert check.state is State.OFF
+    assert "not asked" in check.detail
+    assert check.would_help
 
 
 def test_it_is_quick_and_loads_nothing_heavy() -> None:

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costaudit.record.meters.nvml import SpanReading, span_gauges
+sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
+from dcgm_exporter import NEW, OLD, page, serving
+
 from costaudit.record.meters.nvml_channels import throttled_shares
 
 REASONS = st.sampled_from(["throttled_sw_thermal", "throttled_hw_thermal", "energy"])
@@ -40,9 +42,15 @@ with opened as meter:
     out["at_open"] = {i.meter: asdict(i) for i in meter.instruments()}
     out["facts"] = {f.name: asdict(f) for f in meter.facts()}
     out["first"] = [asdict(g) for g in meter.sample(0.25)]
+    clock.now += 1.0
     for seconds in json.loads(sys.argv[2]):
         with meter.span() as span:
-            clock.now += seconds
+            if seconds is None:  # as long as it takes, sampled meanwhile
+                while not span.enough():
+                    clock.now += 0.25
+                    meter.sample(clock.now)
+            else:
+                clock.now += seconds
         out["spans"].append(asdict(span.reading))
     out["last"] = [asdict(g) for g in meter.sample(0.5)]
     out["at_end"] = {i.meter: asdict(i) for i in meter.instruments()}
@@ -50,26 +58,6 @@ out["closed"] = len(meter.sample(0.75))
 out["leaked"] = meter._nvml.nvmlLib.fake_live_samples()
 print(json.dumps(out))
 """
-
-
-def test_a_span_becomes_rows_without_what_is_unknown() -> None:
-    reading = SpanReading(
-        seconds=2.0,
-        bandwidth_share=None,
-        bandwidth_tier="T2",
-        dram_bytes=None,
-        sm_share=None,
-        tensor_share=None,
-        energy_j=350.0,
-        throttled_share={"sw_thermal": 0.5},
-        why="no GPM",
-    )
-    rows = {g.name: (g.value, g.unit) for g in span_gauges(reading, t_s=1.0, label="decode")}
-    assert rows == {
-        "decode.seconds": (2.0, "s"),
-        "decode.energy": (350.0, "J"),
-        "decode.throttled_sw_thermal_share": (0.5, "share"),
-    }
 
 
 @given(
@@ -98,9 +86,16 @@ def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _run(folder: Path, device: int | str = 0, spans: tuple[float, ...] = (2.0,), **env: str) -> Any:
+def _run(
+    folder: Path,
+    device: int | str = 0,
+    spans: tuple[float | None, ...] = (2.0,),
+    dcgm: str = "off",
+    **env: str,
+) -> Any:
     environ = {k: v for k, v in os.environ.items() if not k.startswith("FAKE_NVML")}
-    environ |= {"LD_LIBRARY_PATH": str(folder)} | {f"FAKE_NVML_{k}": v for k, v in env.items()}
+    environ |= {"LD_LIBRARY_PATH": str(folder), "COSTAUDIT_DCGM_URL": dcgm}
+    environ |= {f"FAKE_NVML_{k}": v for k, v in env.items()}
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, json.dumps(device), json.dumps(spans)],
         env=environ,
@@ -125,6 +120,7 @@ def test_gpm_measures_bandwidth_to_the_number(fake_driver: Path) -> None:
     assert span["energy_j"] == pytest.approx(350.0)
     assert span["throttled_share"] == {"sw_power_cap": 0.25, "sw_thermal": 0.0}
     assert span["seconds"] == 2.0
+    assert (span["memory_accessed_share"], span["kernel_running_share"]) == (0.4, 0.99)
     assert span["why"] == ""
     assert out["leaked"] == 0
 
@@ -142,7 +138,7 @@ def test_plain_readings_carry_units_and_say_what_they_are(fake_driver: Path) -> 
     assert tiers["nvml.energy"] == "T3"
     assert tiers["nvml.memory-accessed"] == "T4"
     assert "not bandwidth" in out["at_open"]["nvml.memory-accessed"]["why"]
-    assert out["at_open"]["dcgm"]["state"] == "absent"
+    assert out["at_open"]["dcgm"]["state"] == "off"
     assert out["facts"]["name"]["value"] == "NVIDIA H200"
     assert out["facts"]["theoretical_bandwidth"]["value"] == pytest.approx(PEAK_BYTES_PER_S)
     assert out["closed"] == 0
@@ -200,8 +196,9 @@ def test_a_short_span_has_no_bandwidth_and_no_energy(fake_driver: Path) -> None:
     assert short["bandwidth_share"] is None
     assert "0.400 s" in short["why"]
     assert longer["bandwidth_share"] == 0.625
-    assert short["energy_j"] is None
-    assert longer["energy_j"] is None
+    for name in ("energy_j", "memory_accessed_share", "kernel_running_share"):
+        assert short[name] is None
+        assert longer[name] is None
     assert out["leaked"] == 0
 
 
@@ -250,6 +247,66 @@ def test_a_uuid_opens_the_device_with_or_without_its_prefix(fake_driver: Path) -
         assert _run(fake_driver, device=uuid)["opened"] is None
 
 
+def test_gpm_ends_a_span_as_soon_as_every_counter_has_had_its_time(fake_driver: Path) -> None:
+    with serving(page(0.5)) as exporter:
+        (span,) = _run(fake_driver, spans=(None,), dcgm=exporter.url)["spans"]
+    assert span["bandwidth_tier"] == "T1"
+    assert 1.2 <= span["seconds"] <= 1.5
+    assert span["energy_j"] is not None
+
+
+@pytest.mark.parametrize("names", [OLD, NEW], ids=["old names", "new names"])
+@pytest.mark.parametrize("gpm", ["absent", "no_permission", "dram_refused"])
+def test_where_gpm_is_missing_dcgm_speaks(fake_driver: Path, gpm: str, names: Any) -> None:
+    """Every request finds a new value: of 0.5 and what follows only whole collections count."""
+    asked = iter(range(10_000))
+    with serving(lambda: page(0.5 + next(asked) / 1024, names=names)) as exporter:
+        out = _run(fake_driver, spans=(2.0, None), dcgm=exporter.url, GPM=gpm)
+    assert out["at_open"]["dcgm"]["state"] == "ok"
+    unsampled, span = out["spans"]
+    assert unsampled["bandwidth_tier"] == "T2"  # nobody sampled during the first
+    assert "changed 0 times" in unsampled["why"]
+    assert span["bandwidth_tier"] == "T1'"
+    # Value 0 at opening, 1 by the sample before the spans. Within it 2 is of unknown age; 3 and 4
+    # date what comes after them on a page that may be held back, so 5 and 6 count.
+    counted = range(5, 2 + round(span["seconds"] / 0.25))
+    assert list(counted) == [5, 6]
+    mean = 0.5 + sum(counted) / len(counted) / 1024
+    assert span["bandwidth_share"] == pytest.approx(mean, abs=1e-12)
+    assert span["dram_bytes"] == pytest.approx(mean * PEAK_BYTES_PER_S * span["seconds"])
+    assert span["sm_share"] == (0.875 if gpm == "dram_refused" else None)
+    assert {g["name"] for g in out["last"] if g["meter"] == "dcgm"} == {
+        "dram_active_share",
+        "tensor_active_share",
+    }
+
+
+def test_dcgm_lost_in_mid_run_leaves_the_formula_and_both_reasons(fake_driver: Path) -> None:
+    with serving(page(0.5)) as exporter:
+
+        def until_the_eighth() -> str:
+            if len(exporter.asked) >= 8:
+                exporter.status = 500
+            return page(0.5 + len(exporter.asked) / 1024)
+
+        exporter.text = until_the_eighth
+        spans = (None, None, None)
+        out = _run(fake_driver, spans=spans, dcgm=exporter.url, GPM="no_permission")
+    assert [s["bandwidth_tier"] for s in out["spans"]] == ["T1'", "T2", "T2"]
+    assert (out["at_open"]["dcgm"]["state"], out["at_end"]["dcgm"]["state"]) == ("ok", "lost")
+    for reason in ("Insufficient Permissions", "HTTP 500"):
+        assert reason in out["spans"][-1]["why"]
+    assert out["spans"][-1]["seconds"] <= 1.5  # nobody waits for what is lost
+
+
+def test_an_exporter_that_collects_too_seldom_costs_a_bounded_wait(fake_driver: Path) -> None:
+    with serving(page(0.5)) as exporter:
+        (span,) = _run(fake_driver, spans=(None,), dcgm=exporter.url, GPM="absent")["spans"]
+    assert span["bandwidth_tier"] == "T2"
+    assert "--collect-interval 1000" in span["why"]
+    assert 6.0 <= span["seconds"] <= 6.25
+
+
 @pytest.mark.parametrize(("gpm", "state"), [("present", "ok"), ("no_permission", "refused")])
 def test_doctor_tells_each_tier_of_a_gpu(fake_driver: Path, gpm: str, state: str) -> None:
     script = (
@@ -258,9 +315,11 @@ def test_doctor_tells_each_tier_of_a_gpu(fake_driver: Path, gpm: str, state: str
         "print(json.dumps([asdict(check) for check in examine()]))"
     )
     env = os.environ | {"LD_LIBRARY_PATH": str(fake_driver), "FAKE_NVML_GPM": gpm}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
-    )
+    with serving(page(0.5)) as exporter:
+        env["COSTAUDIT_DCGM_URL"] = exporter.url
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
+        )
     checks = {check["what"]: check for check in json.loads(done.stdout)}
     assert checks["NVML"]["state"] == "ok"
     assert "NVIDIA H200" in checks["NVML"]["detail"]
@@ -268,3 +327,6 @@ def test_doctor_tells_each_tier_of_a_gpu(fake_driver: Path, gpm: str, state: str
     assert measured["state"] == state
     assert bool(measured["would_help"]) == (state != "ok")
     assert checks["bandwidth by formula (T2)"]["state"] == "ok"
+    exporter = checks["DRAM activity by DCGM (T1')"]
+    assert exporter["state"] == "ok"
+    assert "127.0.0.1" in exporter["detail"]

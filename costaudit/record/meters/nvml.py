@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from costaudit.facts.gpus import theoretical_bandwidth_bytes_per_s
-from costaudit.record.meters.gpm import TIER as MEASURED_TIER
+from costaudit.record.meters.dcgm import DcgmMeter, dcgm_url
+from costaudit.record.meters.dram_counters import ANALYTIC_TIER, Begun, DramCounters
 from costaudit.record.meters.gpm import Gpm
 from costaudit.record.meters.nvml_channels import (
     CHANNELS,
@@ -24,84 +24,21 @@ from costaudit.record.meters.nvml_channels import (
     throttled_shares,
 )
 from costaudit.record.meters.nvml_faults import fault
+from costaudit.record.meters.span_reading import Span, SpanReading
 from costaudit.recording.rows import Fact, Gauge, Instrument, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-ANALYTIC_TIER = "T2"
 MIN_ENERGY_SPAN_S = 1.0  # an A100's or H100's sensor sees a quarter of the time (arXiv 2312.02741)
-_ALWAYS = (
-    Instrument(
-        meter="dcgm",
-        state=State.ABSENT,
-        tier="T1'",
-        why="not read by this version; a dcgm-exporter beside the target could give DRAM_ACTIVE",
-    ),
-    Instrument(
-        meter="analytic",
-        state=State.OK,
-        tier=ANALYTIC_TIER,
-        why="bytes by formula over device time: a lower bound on traffic",
-    ),
+MIN_BUSY_SPAN_S = 1.0  # utilisation rates are over the last 1/6 to 1 s (nvml.h)
+_ANALYTIC = Instrument(
+    meter="analytic",
+    state=State.OK,
+    tier=ANALYTIC_TIER,
+    why="bytes by formula over device time: a lower bound on traffic",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanReading:
-    """What the device did between the two ends of a span.
-
-    Attributes:
-        seconds: wall seconds between the ends.
-        bandwidth_share: measured DRAM traffic over the theoretical bandwidth, 0 to 1; None without
-            T1: then `why` tells why, and the analytic tier stands.
-        bandwidth_tier: "T1" where it was measured, else "T2".
-        dram_bytes: that share as bytes, by the theoretical bandwidth of clock and bus.
-        sm_share: mean share of SMs busy; None without T1.
-        tensor_share: share of time with any tensor operation; None without T1.
-        energy_j: by the energy counter; None below MIN_ENERGY_SPAN_S or without the counter.
-        throttled_share: by reason, from counters; None where the device does not count.
-    """
-
-    seconds: float
-    bandwidth_share: float | None
-    bandwidth_tier: str
-    dram_bytes: float | None
-    sm_share: float | None
-    tensor_share: float | None
-    energy_j: float | None
-    throttled_share: Mapping[str, float] | None
-    why: str = ""
-
-
-@dataclass(slots=True)
-class Span:
-    """Holds a span's reading once the span is closed."""
-
-    reading: SpanReading | None = None
-
-
-def span_gauges(reading: SpanReading, *, t_s: float, label: str) -> list[Gauge]:
-    """A span as rows of the recording: meter "nvml.span", names "<label>.<what>", known ones only.
-
-    Which tier stands behind it is in the instruments' rows: no `bandwidth_share` means T2.
-    """
-    values: list[tuple[str, float | None, str]] = [
-        ("seconds", reading.seconds, "s"),
-        ("bandwidth_share", reading.bandwidth_share, "share"),
-        ("dram", reading.dram_bytes, "B"),
-        ("sm_share", reading.sm_share, "share"),
-        ("tensor_share", reading.tensor_share, "share"),
-        ("energy", reading.energy_j, "J"),
-    ]
-    throttled = reading.throttled_share or {}
-    values += [(f"throttled_{reason}_share", s, "share") for reason, s in throttled.items()]
-    return [
-        Gauge(t_s=t_s, meter="nvml.span", name=f"{label}.{name}", value=value, unit=unit)
-        for name, value, unit in values
-        if value is not None
-    ]
 
 
 def open_nvml(device: int | str = 0) -> NvmlMeter | Instrument:
@@ -150,12 +87,15 @@ class NvmlMeter:
         self._handle = handle
         self._open = True
         self._channels: dict[str, Channel] = {}
-        self._states = {row.meter: row for row in _ALWAYS}
+        self._states = {_ANALYTIC.meter: _ANALYTIC}
         for channel in CHANNELS:
             self._try(channel)
         if THROTTLE_BITS.meter not in self._channels:
             self._try(THROTTLE_BITS)
         self._gpm = Gpm(nvml, handle)
+        uuid, _ = self._ask(lambda: nvml.nvmlDeviceGetUUID(handle))
+        self._dcgm = DcgmMeter(uuid, dcgm_url(), clock_s=time.perf_counter)
+        self._dram = DramCounters(self._gpm, self._dcgm)
         self._peak_bytes_per_s, _ = self._ask(lambda: _peak_bandwidth(nvml, handle))
 
     def __enter__(self) -> Self:
@@ -179,15 +119,18 @@ class NvmlMeter:
     def instruments(self) -> list[Instrument]:
         """The state of every tier and instrument of this GPU."""
         nvml = Instrument(meter="nvml", state=State.OK)
-        return [nvml, self._gpm.state, *self._states.values()]
+        return [nvml, self._gpm.state, self._dcgm.state, *self._states.values()]
 
     def sample(self, t_s: float) -> list[Gauge]:
         """One reading of each instrument that works."""
-        return [
+        if not self._open:
+            return []
+        own = [
             Gauge(t_s=t_s, meter=meter, name=name, value=float(value), unit=unit)
             for meter in list(self._channels)
             for name, value, unit in self._read(meter)
         ]
+        return own + self._dcgm.sample(t_s)
 
     def facts(self) -> list[Fact]:
         """What the driver says of the device, subject "gpu"; an unknown value has its reason."""
@@ -215,35 +158,39 @@ class NvmlMeter:
     def span(self) -> Iterator[Span]:
         """A span of one homogeneous phase: `with meter.span() as span: …`, then `span.reading`.
 
-        Let the device finish its work before both ends (`torch.cuda.synchronize()`); below
-        0.5 s there is no bandwidth. Spans may nest.
+        Let the device finish its work before both ends (`torch.cuda.synchronize()`), and go on
+        until `span.enough()`: below 0.5 s there is no bandwidth. DCGM needs samples to be taken
+        meanwhile. Spans may nest.
         """
-        span = Span()
         before = self._counters()
-        begun = self._gpm.begin()
-        began_s = time.perf_counter()
+        begun = self._dram.begin(time.perf_counter())
+        span = Span(enough=lambda: self._dram.enough(begun, time.perf_counter()))
         try:
             yield span
         finally:
-            span.reading = self._reading(before, begun, time.perf_counter() - began_s)
+            span.reading = self._reading(before, begun, time.perf_counter())
 
-    def _reading(self, before: Mapping[str, float], begun: Any, seconds: float) -> SpanReading:
-        seen = self._gpm.end(begun, seconds)
-        after = self._counters()
-        measured, peak = seen.dram_share, self._peak_bytes_per_s
-        known = measured is not None and peak is not None
-        long_enough = seconds >= MIN_ENERGY_SPAN_S and "energy" in before and "energy" in after
+    def _reading(self, before: Mapping[str, float], begun: Begun, now_s: float) -> SpanReading:
+        traffic, after, seconds = self._dram.end(begun, now_s), self._counters(), now_s - begun.at_s
+        share, peak = traffic.share, self._peak_bytes_per_s
+        counted = seconds >= MIN_ENERGY_SPAN_S and "energy" in before and "energy" in after
+        busy = dict(self._busy() if seconds >= MIN_BUSY_SPAN_S else ())
         return SpanReading(
             seconds=seconds,
-            bandwidth_share=measured,
-            bandwidth_tier=ANALYTIC_TIER if measured is None else MEASURED_TIER,
-            dram_bytes=measured * peak * seconds if known else None,
-            sm_share=seen.sm_share,
-            tensor_share=seen.tensor_share,
-            energy_j=after["energy"] - before["energy"] if long_enough else None,
+            bandwidth_share=share,
+            bandwidth_tier=traffic.tier,
+            dram_bytes=None if share is None or peak is None else share * peak * seconds,
+            sm_share=traffic.sm_share,
+            tensor_share=traffic.tensor_share,
+            energy_j=after["energy"] - before["energy"] if counted else None,
             throttled_share=throttled_shares(before, after, seconds) or None,
-            why=seen.why,
+            memory_accessed_share=busy.get("memory_accessed_share"),
+            kernel_running_share=busy.get("kernel_running_share"),
+            why=traffic.why,
         )
+
+    def _busy(self) -> list[tuple[str, float]]:
+        return [(name, value) for name, value, _ in self._read("nvml.memory-accessed")]
 
     def _counters(self) -> dict[str, float]:
         rows = (*self._read("nvml.energy"), *self._read("nvml.throttle"))

@@ -10,24 +10,13 @@ from costaudit.recording.rows import Task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from costaudit.record.probing.bounds import Bounds
+
 OUTPUT_TOKENS = 48  # of a decode probe: enough for a window in which all of the burst decode
 PREFILL_REPEATS = 3
 _FITTED_PROMPTS, _HELD_OUT_PROMPTS = (16, 256, 1024, 4096), (64, 512, 2048)
 _FITTED_BURSTS = ((1, 32), (1, 1024), (2, 64), (4, 256), (8, 64), (16, 512), (32, 64), (64, 32))
 _HELD_OUT_BURSTS = ((1, 256), (4, 64), (8, 512), (16, 128), (32, 256))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What the server and the limits allow: context of a request, tokens in the KV cache, streams.
-
-    `kv_tokens` None: not told; then the limit on concurrency alone rules.
-    """
-
-    context_tokens: int
-    kv_tokens: int | None
-    concurrency: int
-    longest_prompt_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

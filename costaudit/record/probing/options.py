@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import UsageError
 
@@ -103,18 +103,26 @@ def check_server_options(options: ServerOptions) -> None:
 
 def server_meta(options: ServerOptions) -> dict[str, object]:
     """The options as JSON values for the recording: no path, and no secrets are in them."""
-    from dataclasses import asdict
-
     return {name: value for name, value in asdict(options).items() if name != "path"}
 
 
-def server_options(stored: Mapping[str, object], path: Path) -> ServerOptions:
-    """The options that `server_meta` wrote; unknown keys of a newer costaudit are left out."""
-    from dataclasses import fields
+def server_options(stored: object, path: Path) -> ServerOptions:
+    """The options that `server_meta` wrote; unknown keys of a newer costaudit are left out.
 
-    known = {f.name for f in fields(ServerOptions)}
-    limits = stored.get("limits")
-    kept = {f.name for f in fields(Limits)}
-    own = {k: v for k, v in limits.items() if k in kept} if isinstance(limits, dict) else {}
-    rest = {k: v for k, v in stored.items() if k in known and k != "limits"}
-    return ServerOptions(path=path, limits=Limits(**own), **rest)  # type: ignore[arg-type]
+    Raises:
+        UsageError: the recording is not one of a server.
+    """
+    if not isinstance(stored, dict) or not isinstance(stored.get("limits"), dict):
+        raise UsageError(
+            f"{path} holds no plan to go on with", hint="start again with `costaudit profile`"
+        )
+    limits = _known(Limits, stored["limits"])
+    rest = {
+        name: value for name, value in _known(ServerOptions, stored).items() if name != "limits"
+    }
+    return ServerOptions(path=path, limits=Limits(**limits), **rest)
+
+
+def _known(kind: type[Limits | ServerOptions], stored: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in stored.items() if name in names}

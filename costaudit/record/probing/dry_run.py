@@ -1,0 +1,66 @@
+"""What an audit of a server would send: everything is looked up, nothing is generated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from costaudit.probe.workload import load_workload
+from costaudit.record.probing.attach import find
+from costaudit.record.probing.bounds import bounds_of, concurrency
+from costaudit.record.probing.design import PREFILL_REPEATS, served_design
+from costaudit.record.probing.guard import Guard
+from costaudit.record.probing.options import check_server_options
+
+if TYPE_CHECKING:
+    from costaudit.record.probing.options import ServerOptions
+
+
+def dry_run(options: ServerOptions) -> dict[str, Any]:
+    """What was found out, the step probes with their tokens, and the limits.
+
+    Raises:
+        TargetError: the server cannot be reached or refuses us.
+        UsageError: an option is wrong.
+    """
+    check_server_options(options)
+    workload, found = load_workload(options.probe), find(options)
+    probes = served_design(bounds_of(options, workload, found))
+    requests = options.rounds * sum(
+        PREFILL_REPEATS if probe.phase == "prefill" else probe.seqs for probe in probes
+    )
+    prompt, output = (
+        options.rounds
+        * sum(
+            getattr(probe, name) * (PREFILL_REPEATS if probe.phase == "prefill" else probe.seqs)
+            for probe in probes
+        )
+        for name in ("prompt_tokens", "output_tokens")
+    )
+    guard = Guard(limits=options.limits, waiting=lambda: None)
+    refused = guard.allow(requests=requests, prompt_tokens=prompt, output_tokens=output)
+    return {
+        "server": {
+            "base_url": found.endpoint.base_url,
+            "engine": found.target.engine,
+            "engine_version": found.target.engine_version,
+            "model": found.model,
+            "dialect": found.dialect.name,
+            "metrics": found.metrics is not None,
+            "notes": list(found.notes),
+        },
+        "step_probes": [probe.id for probe in probes],
+        "step_requests_at_most": requests,
+        "step_prompt_tokens_at_most": prompt,
+        "step_output_tokens_at_most": output,
+        "step_spend_usd_at_most": guard.spent_usd(),
+        "replay_concurrency": concurrency(options, workload),
+        "seconds": options.time_budget_s,
+        "limits": {
+            "concurrency": options.limits.concurrency,
+            "tokens": options.limits.tokens,
+            "requests": options.limits.requests,
+            "spend_usd": options.limits.spend_usd,
+            "waiting": options.limits.waiting,
+        },
+        "refused": refused,
+    }

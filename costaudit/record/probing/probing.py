@@ -1,0 +1,71 @@
+"""One probe run while it lasts: what every piece of it works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from costaudit.record.probing.bounds import concurrency, context_tokens, kv_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from costaudit.probe.workload import Workload
+    from costaudit.record.client.load import Rung, RungEnd
+    from costaudit.record.probing.guard import Guard
+    from costaudit.record.probing.options import ServerOptions
+    from costaudit.record.servers.found import Found
+    from costaudit.recording.recording import Recording
+    from costaudit.recording.rows import Answer
+
+
+class Prompts(Protocol):
+    """Makes prompts of a wanted length that no cache has seen before."""
+
+    def cold(self, tokens: int) -> tuple[int, ...] | str:
+        """A prompt whose first block is its own."""
+
+    def shared(self, tokens: int, *, prefix_id: int, prefix_tokens: int) -> tuple[int, ...] | str:
+        """A prompt that begins like all of its `prefix_id`, and goes on by itself."""
+
+
+class Client(Protocol):
+    """Runs one rung; see `client.run.run_rung`."""
+
+    def __call__(
+        self,
+        rung: Rung,
+        *,
+        task: str,
+        on_answer: Callable[[Answer], None],
+        stop: Callable[[], str],
+    ) -> RungEnd:
+        """Send the rung's shots and hand over every answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probing:
+    """The open recording, the server as it was found, and what its requests are made with."""
+
+    recording: Recording
+    options: ServerOptions
+    workload: Workload
+    found: Found
+    prompts: Prompts
+    client: Client
+    guard: Guard
+
+    @property
+    def concurrency(self) -> int:
+        """Streams of the replay."""
+        return concurrency(self.options, self.workload)
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest prompt plus output that the server takes."""
+        return context_tokens(self.found)
+
+    @property
+    def kv_tokens(self) -> int | None:
+        """Tokens that the KV cache holds; None where the server does not tell."""
+        return kv_tokens(self.found)

@@ -1,0 +1,190 @@
+"""The workload against the server: in a closed loop until the interval is narrow, then a ladder."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from costaudit.probe.draw import DrawnRequest, declared_lengths, summary
+from costaudit.record.fitting import Fitted, fit_workload
+from costaudit.record.probing.rungs import run_rung, shot
+from costaudit.record.probing.steady import Steady
+from costaudit.recording.rows import Fact, RequestRow, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from costaudit.record.client.load import RungEnd, Shot
+    from costaudit.record.probing.pace import Pace
+    from costaudit.record.probing.probing import Probing
+
+CYCLES = 3  # of the workload that should fit into the replay's time
+LADDER = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+LADDER_RUNGS, LADDER_REQUESTS = 4, 3  # rungs at most, requests per stream
+MOST_CYCLES = 1000
+
+
+def plan_replay(
+    probing: Probing, task: Task, pace: Pace, *, replay_s: float, ladder_s: float
+) -> None:
+    """Fit the workload to context and time, write it down, and plan its replay and the ladder."""
+    concurrency = probing.concurrency
+    fitted = fit_workload(
+        probing.workload,
+        max_context_tokens=_longest(probing),
+        batch_size=concurrency,
+        budget_s=replay_s / CYCLES,
+        batch_s=lambda lengths: pace.cycle_s(lengths, concurrency),
+        seed=probing.options.seed,
+        scale=probing.options.scale,
+    )
+    rows = [
+        RequestRow(
+            task="replay",
+            batch=0,
+            prompt_tokens=r.prompt_tokens,
+            output_tokens=r.output_tokens,
+            prefix_id=r.prefix_id,
+            prefix_tokens=r.prefix_tokens,
+            ttft_s=None,
+            e2e_s=None,
+        )
+        for r in fitted.requests
+    ]
+    replay = Task(id="replay", kind="replay", spec={"purpose": "replay", "est_s": replay_s})
+    probing.recording.plan([replay, *_ladder(probing, fitted, pace, ladder_s)])
+    probing.recording.add(*rows, *_facts(probing, fitted), done=task.id)
+
+
+def replay_rung(probing: Probing, task: Task) -> None:
+    """The workload's requests again and again in a closed loop, until the rate is known."""
+    drawn = _drawn(probing)
+    concurrency = probing.concurrency
+    steady = Steady(
+        concurrency=concurrency,
+        cycle=len(drawn),
+        half_share=probing.options.precision_share,
+        longest_s=float(str(task.spec["est_s"])),
+    )
+
+    def facts(_: RungEnd) -> tuple[Fact, ...]:
+        rate = steady.rate()
+        if rate is None:
+            why = "the replay ended before its streams were out of step"
+            return (Fact(subject="replay", name="steady", value=None, why=why),)
+        value = {"from_s": rate.from_s, "to_s": rate.to_s, "half_share": rate.half_share}
+        return (Fact(subject="replay", name="steady", value=value, unit="s"),)
+
+    run_rung(
+        probing,
+        task.id,
+        _cycled(probing, drawn),
+        requests=len(drawn) * MOST_CYCLES,
+        concurrency=concurrency,
+        watch=steady.watch,
+        stop=steady.stop,
+        facts=facts,
+    )
+
+
+def ladder_rung(probing: Probing, task: Task) -> None:
+    """The same requests at another concurrency, once."""
+    drawn = _drawn(probing)
+    spec: dict[str, Any] = task.spec
+    wanted = int(spec["requests"])
+    chosen = [drawn[place % len(drawn)] for place in range(wanted)]
+    run_rung(
+        probing,
+        task.id,
+        _cycled(probing, chosen),
+        requests=wanted,
+        concurrency=int(spec["concurrency"]),
+    )
+
+
+def _cycled(probing: Probing, drawn: Sequence[DrawnRequest]) -> Iterator[Shot]:
+    """Endless: the same lengths in the same order, each prompt new behind its shared prefix."""
+    for number in count():
+        request = drawn[number % len(drawn)]
+        tokens, prefix = request.prompt_tokens, request.prefix_id
+        if prefix is None:
+            prompt = probing.prompts.cold(tokens)
+        else:
+            prompt = probing.prompts.shared(
+                tokens, prefix_id=prefix, prefix_tokens=request.prefix_tokens
+            )
+        yield shot(probing, number, prompt, tokens, request.output_tokens)
+
+
+def _longest(probing: Probing) -> int:
+    """Longest prompt plus output: the context, or what the whole cache holds if that is less."""
+    kv_tokens = probing.kv_tokens
+    return min(probing.context_tokens, kv_tokens) if kv_tokens else probing.context_tokens
+
+
+def _ladder(probing: Probing, fitted: Fitted, pace: Pace, ladder_s: float) -> list[Task]:
+    """Rungs below and above the replay's concurrency that the time allows, spread evenly."""
+    top = probing.options.limits.concurrency
+    known = probing.found.target.knobs.get("max_num_seqs")
+    if known is not None and isinstance(known.value, int):
+        top = min(top, 2 * known.value)
+    rungs = [c for c in LADDER if c <= top and c != probing.concurrency]
+    step = max(1, -(-len(rungs) // LADDER_RUNGS))
+    tasks, left_s = [], ladder_s
+    for concurrency in rungs[::step]:
+        requests = max(LADDER_REQUESTS * concurrency, LADDER_REQUESTS)
+        chosen = [fitted.requests[n % len(fitted.requests)] for n in range(requests)]
+        lengths = [(r.prompt_tokens, r.output_tokens) for r in chosen]
+        est_s = pace.cycle_s(lengths, concurrency)
+        if est_s > left_s:
+            continue
+        left_s -= est_s
+        spec = {
+            "purpose": "ladder",
+            "concurrency": concurrency,
+            "requests": requests,
+            "est_s": est_s,
+        }
+        tasks.append(Task(id=f"ladder-{concurrency}", kind="ladder", spec=spec))
+    return tasks
+
+
+def _drawn(probing: Probing) -> tuple[DrawnRequest, ...]:
+    return tuple(
+        DrawnRequest(
+            prompt_tokens=row.prompt_tokens,
+            output_tokens=row.output_tokens,
+            prefix_id=row.prefix_id,
+            prefix_tokens=row.prefix_tokens,
+        )
+        for row in probing.recording.requests()
+    )
+
+
+def _facts(probing: Probing, fitted: Fitted) -> tuple[Fact, ...]:
+    """What was declared, what is run, and why they differ."""
+    workload, requests = probing.workload, fitted.requests
+    prompts, outputs = declared_lengths(workload)
+    shared = sum(r.prefix_tokens for r in requests)
+    slo = {"ttft_s": workload.slo.ttft_s, "itl_s": workload.slo.itl_s}
+    load = {"concurrency": workload.concurrency, "requests_per_s": workload.requests_per_s}
+    values: dict[str, tuple[object, str]] = {
+        "probe": (workload.name, workload.why),
+        "stands_for": (workload.stands_for, ""),
+        "slo": ({k: v for k, v in slo.items() if v is not None}, workload.slo.why),
+        "load": (load, ""),
+        "declared_prompt_tokens": (prompts, ""),
+        "declared_output_tokens": (outputs, ""),
+        "prompt_tokens": (summary([r.prompt_tokens for r in requests]), fitted.scale_why),
+        "output_tokens": (summary([r.output_tokens for r in requests]), fitted.scale_why),
+        "prefix_share": (shared / sum(r.prompt_tokens for r in requests), ""),
+        "requests": (len(requests), fitted.requests_why),
+        "declared_requests": (workload.requests, ""),
+        "concurrency": (probing.concurrency, ""),
+        "scale": (fitted.scale, fitted.scale_why),
+        "seed": (workload.seed + probing.options.seed, ""),
+    }
+    return tuple(
+        Fact(subject="workload", name=name, value=value, why=why)
+        for name, (value, why) in values.items()
+    )
