@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from costaudit.audit.prices import KnownPrice
     from costaudit.bill.slices import Bill, Slice
     from costaudit.ground.stats import Interval
 
@@ -18,7 +17,7 @@ def bill_section(bill: Bill, *, why: str) -> dict[str, Any]:
     unexplained = next(s for s in bill.slices if s.id == "unexplained")
     return {
         "usd_per_gpu_h": bill.usd_per_gpu_h,
-        "usd_per_1m_tokens": bill.usd_per_1m_tokens.low if bill.usd_per_1m_tokens else None,
+        "usd_per_1m_tokens": bill.usd_per_1m_whole,
         "usd_per_1m_tokens_interval": interval_section(bill.usd_per_1m_tokens),
         "usd_per_1m_input": bill.usd_per_1m_input,
         "usd_per_1m_output": bill.usd_per_1m_output,
@@ -61,25 +60,3 @@ def slice_section(part: Slice, bill: Bill) -> dict[str, Any]:
 
 def _share(part: Slice, bill: Bill) -> float | None:
     return None if part.gpu_s is None else part.gpu_s / bill.gpu_s
-
-
-def pricing_section(prices: tuple[KnownPrice, ...], why: str) -> dict[str, Any]:
-    """The prices used; ways to pay beyond them are not compared yet."""
-    return {
-        "options": [],
-        "best": None,
-        "break_even": None,
-        "flip_points": [],
-        "prices": [
-            {
-                "id": price.id,
-                "usd_per_device_h": price.usd_per_device_h,
-                "source": price.source,
-                "as_of": price.as_of,
-                "stale": price.stale,
-                "note": price.note,
-            }
-            for price in prices
-        ],
-        "why": why,
-    }

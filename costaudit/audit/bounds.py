@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def with_bounds(metrics: Metrics, scenario: Scenario) -> Metrics:
     """The metrics with the bound of each phase, for a batch of the workload's mean lengths."""
-    seqs = scenario.knobs.max_num_seqs
+    if scenario.step_time.free:
+        return metrics  # without peaks nobody can say which of them binds
+    most, streams = scenario.knobs.max_num_seqs, scenario.traffic.concurrency
+    seqs = most if streams is None else min(most, streams)
     prompt = round(metrics.workload.prompt_tokens["mean"])
     context = prompt + round(metrics.workload.output_tokens["mean"] / 2)
     prefill = prefill_load(new_tokens=max(1, prompt), seqs=seqs)

@@ -15,14 +15,16 @@ from costaudit.audit.prices import KnownPrice, known_prices, scenario_prices
 from costaudit.audit.pricing_section import pricing_section
 from costaudit.audit.provenance import instruments_section, notes, provenance_section
 from costaudit.audit.reasons import reasons
-from costaudit.audit.scenario import fit_step_time, repeats, scenario_of
+from costaudit.audit.scenario import SERVER, fit_step_time, repeats, scenario_of
 from costaudit.audit.sections import measured_sections
+from costaudit.audit.served import served_sources, with_served_phases
 from costaudit.audit.unknowns import explain
 from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
 from costaudit.bill.scaling import scaled
 from costaudit.bill.waterfall import build_bill
 from costaudit.ground.stats import Interval
 from costaudit.measure.derive import Derived, derive
+from costaudit.measure.served_derive import derive_served
 from costaudit.plan.search import search
 from costaudit.playbook.load import load
 from costaudit.playbook.step import Situation
@@ -81,7 +83,9 @@ def build_audit(
         InconclusiveError: it holds too little to be audited.
     """
     with Recording.read(path) as recording:
-        joined = _join(derive(recording), options, tell or (lambda _: None))
+        served = recording.meta().get("kind") == SERVER
+        derived = derive_served(recording) if served else derive(recording)
+        joined = _join(derived, options, tell or (lambda _: None))
         document = _document(joined)
         document["instruments"] = instruments_section(recording)
         document["provenance"] = provenance_section(
@@ -110,7 +114,7 @@ def _join(derived: Derived, options: AuditOptions, tell: Callable[[float], None]
     billed = Prices(usd_per_device_h=None) if refused else scenario_prices(prices)
     scenario = scenario_of(metrics, derived.requests, step_time, billed)
     outcome = simulate(scenario)
-    metrics = with_bounds(metrics, scenario)
+    metrics = with_bounds(with_served_phases(metrics, derived, outcome, step_time), scenario)
     entries = load()
     return Joined(
         derived=replace(derived, metrics=metrics),
@@ -147,6 +151,7 @@ def _bill(derived: Derived, scenario: Scenario, outcome: Outcome) -> Bill:
         outcome,
         paid_device_s=Interval(low=paid.low * times, high=paid.high * times),
         whole_device_s=None if mean_s is None else mean_s * times,
+        sources=served_sources(metrics, scenario.step_time),
     )
     return scaled(bill, times)
 

@@ -23,8 +23,7 @@ class Present:
     @classmethod
     def of(cls, bill: Bill) -> Present:
         """From the bill: what was paid, not what the model says of it."""
-        usd = bill.usd_per_1m_tokens
-        return cls(usd=None if usd is None else usd.low, gpu_s=bill.gpu_s_per_1m_tokens)
+        return cls(usd=bill.usd_per_1m_whole, gpu_s=bill.gpu_s_per_1m_tokens)
 
 
 def playbook_section(

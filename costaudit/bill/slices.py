@@ -41,6 +41,7 @@ WASTES = (
 class Slice:
     """One slice. `gpu_s` None: cannot be told apart, see `why`, and `inside` holds it.
 
+    Only `unexplained` may be negative: the model then claims more than was paid.
     `band_gpu_s` is the interaction band: the least and the most this waste costs over all
     orders of removal; `source` names the observed quantities behind it.
     """
@@ -57,7 +58,7 @@ class Slice:
 class Bill:
     """A closed bill: the known slices sum to `gpu_s` to 1e-9 of it.
 
-    `gpu_s` is what the fastest rounds took; the interval of the dollars goes up to their mean.
+    `gpu_s` is what the fastest rounds took, of a server its mean; the dollars have an interval.
     Dollar fields are None without a price; then the device-seconds stand alone.
     `input` and `output` split the bill by the time of prefill and decode, idle in proportion.
     """
@@ -72,3 +73,10 @@ class Bill:
     usd_per_1m_input: float | None
     usd_per_1m_output: float | None
     gpu_s_per_1m_tokens: float
+
+    @property
+    def usd_per_1m_whole(self) -> float | None:
+        """Dollars per million tokens of the whole that the slices sum to."""
+        if self.usd_per_gpu_h is None:
+            return None
+        return self.gpu_s_per_1m_tokens * self.usd_per_gpu_h / 3600.0

@@ -1,11 +1,12 @@
 """The closed bill: device-seconds by cause, from the speed of light up to what was paid.
 
-T(S) are the device-seconds that a replay with the wastes S needs. Each waste gets its Shapley
-value of T, the mean of what it adds over all orders of removal; the least and the most it adds is
-its interaction band. What remains without any waste, T(nothing), is the speed of light, and paid
-minus T(all) is `unexplained`, with its sign. Idle time is a matter of demand and of the size of
-the fleet, not of the steps: it is held at what the window shows, so that it adds up plainly and a
-faster step does not turn into idle.
+T(S) are the device-seconds that the steps of the window need with only the wastes S in them. Each
+waste gets its Shapley value of T, the mean of what it adds over all orders of removal; the least
+and the most it adds is its interaction band. Taking a waste out never makes a step longer, so no
+waste is below zero, however requests arrive. What remains without any waste, T(nothing), is the
+speed of light, and paid minus T(all) is `unexplained`, the only slice with a sign. Idle time is a
+matter of demand and of the size of the fleet, not of the steps: it is held at what the window
+shows, so that it adds up plainly and a faster step does not turn into idle.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.bill.dollars import SECONDS_PER_H, per_1m, rate_usd_per_device_h
-from costaudit.bill.replay import replay
+from costaudit.bill.replay import replay_of
 from costaudit.bill.shapley import Share, shapley
 from costaudit.bill.slices import Bill, Slice, SliceId
 from costaudit.ground.stats import Interval
@@ -40,7 +41,6 @@ SWITCHED = (
     SliceId.DUPLICATE_PREFILL,
     SliceId.PREEMPTION,
 )
-OVERHEAD_TERMS = ("overhead", "sequences")
 SOURCES: Mapping[SliceId, str] = {
     SliceId.PREFILL_IDEAL: "prompt tokens and their context by formula, at the measured peaks",
     SliceId.DECODE_WEIGHTS_IDEAL: "weights read per decode step, at the measured peaks",
@@ -54,6 +54,10 @@ SOURCES: Mapping[SliceId, str] = {
     SliceId.DEMAND_IDLE: "seconds without a request in the window",
     SliceId.UNEXPLAINED: "device-seconds paid minus those of the replay with every waste",
 }
+NO_LIGHT = (
+    "the device's peaks or the model's shape are not known, so there is no speed of light;"
+    " a server's are given by --gpu and --model-config"
+)
 CLOSED_LOOP = (
     "the workload offers work without pause, so lack of demand cannot show;"
     " a real traffic log would tell"
@@ -65,6 +69,7 @@ def build_bill(
     outcome: Outcome,
     *,
     paid_device_s: float | Interval,
+    whole_device_s: float | None = None,
     sources: Mapping[SliceId, str] | None = None,
 ) -> Bill:
     """The bill of a window that cost `paid_device_s` and went as `outcome` says.
@@ -72,20 +77,22 @@ def build_bill(
     Args:
         scenario: what was served, and at which price.
         outcome: the simulation of that scenario, all wastes present; its tokens are billed.
-        paid_device_s: device-seconds of all devices; as an interval (fastest and mean of the
-            rounds) its low end is the whole, since noise only adds time, as it is for the step
-            times that explain it; both ends are the ends of the dollars.
+        paid_device_s: device-seconds of all devices; both ends of an interval are the ends of
+            the dollars.
+        whole_device_s: what the slices sum to. By default the low end of the interval (fastest
+            and mean of the rounds): noise only adds time, as it does to the step times.
         sources: the observed quantities behind a slice, where they differ from SOURCES.
 
     Raises:
-        InconclusiveError: no tokens were served, or a request does not fit into the KV memory.
+        InconclusiveError: no tokens were served.
     """
     paid = paid_device_s
     if not isinstance(paid, Interval):
         paid = Interval(low=paid, high=paid)
+    whole_s = paid.low if whole_device_s is None else whole_device_s
     unpriced = Bill(
-        gpu_s=paid.low,
-        slices=_slices(scenario, outcome, paid, {**SOURCES, **(sources or {})}),
+        gpu_s=whole_s,
+        slices=_slices(scenario, outcome, paid, whole_s, {**SOURCES, **(sources or {})}),
         prompt_tokens=outcome.prompt_tokens,
         output_tokens=outcome.output_tokens,
         prefill_share=outcome.prefill_s / outcome.busy_s if outcome.busy_s else 0.0,
@@ -93,7 +100,7 @@ def build_bill(
         usd_per_1m_tokens=None,
         usd_per_1m_input=None,
         usd_per_1m_output=None,
-        gpu_s_per_1m_tokens=per_1m(paid.low, outcome.prompt_tokens + outcome.output_tokens),
+        gpu_s_per_1m_tokens=per_1m(whole_s, outcome.prompt_tokens + outcome.output_tokens),
     )
     rate = rate_usd_per_device_h(scenario.prices)
     return unpriced if rate is None else _priced(unpriced, paid, rate)
@@ -116,11 +123,16 @@ def _priced(bill: Bill, paid: Interval, usd_per_gpu_h: float) -> Bill:
 
 
 def _slices(
-    scenario: Scenario, outcome: Outcome, paid: Interval, sources: Mapping[SliceId, str]
+    scenario: Scenario,
+    outcome: Outcome,
+    paid: Interval,
+    whole_s: float,
+    sources: Mapping[SliceId, str],
 ) -> tuple[Slice, ...]:
     absent = _absent(scenario, outcome)
-    players = tuple(waste for waste in SWITCHED if waste not in absent)
-    ideal, shares = _attribute(scenario, outcome, players)
+    fixed = {SliceId.KERNEL_INEFFICIENCY} if scenario.step_time.free else set()
+    players = tuple(waste for waste in SWITCHED if waste not in absent.keys() | fixed)
+    ideal, shares = _attribute(scenario, players)
     idle = {
         SliceId.QUEUE_IDLE: outcome.queue_idle_s * scenario.devices,
         SliceId.DEMAND_IDLE: outcome.demand_idle_s * scenario.devices,
@@ -131,10 +143,12 @@ def _slices(
     }
     slices = []
     for part in SliceId:
-        if part in ideal:
+        if part in IDEAL_TERMS and scenario.step_time.free:
+            slices.append(_untold(part, NO_LIGHT, sources, SliceId.KERNEL_INEFFICIENCY))
+        elif part in ideal:
             slices.append(Slice(id=part, gpu_s=ideal[part], band_gpu_s=None, source=sources[part]))
         elif part is SliceId.DEMAND_IDLE and scenario.traffic.concurrency is not None:
-            slices.append(_untold(part, CLOSED_LOOP, sources))
+            slices.append(_untold(part, CLOSED_LOOP, sources, SliceId.UNEXPLAINED))
         elif part is not SliceId.UNEXPLAINED:
             slices.append(_waste(part, shares.get(part), absent.get(part, ""), sources))
     told = math.fsum(s.gpu_s for s in slices if s.gpu_s is not None)
@@ -143,7 +157,7 @@ def _slices(
         *slices,
         Slice(
             id=SliceId.UNEXPLAINED,
-            gpu_s=paid.low - told,
+            gpu_s=whole_s - told,
             band_gpu_s=rest,
             source=sources[SliceId.UNEXPLAINED],
         ),
@@ -155,6 +169,8 @@ def _absent(scenario: Scenario, outcome: Outcome) -> dict[SliceId, str]:
     absent = {}
     if scenario.knobs.batching is Batching.CONTINUOUS:
         absent[SliceId.PADDING] = "continuous batching pads nothing"
+    elif not outcome.padded_prefill_tokens + outcome.padded_decode_rows:
+        absent[SliceId.PADDING] = "the requests of each batch are equally long"
     if not outcome.duplicate_prefill_tokens:
         absent[SliceId.DUPLICATE_PREFILL] = "no prompt token of a shared prefix was computed twice"
     if not outcome.kv.preemptions:
@@ -163,26 +179,22 @@ def _absent(scenario: Scenario, outcome: Outcome) -> dict[SliceId, str]:
 
 
 def _attribute(
-    scenario: Scenario, outcome: Outcome, players: tuple[SliceId, ...]
+    scenario: Scenario, players: tuple[SliceId, ...]
 ) -> tuple[dict[SliceId, float], dict[SliceId, Share]]:
     """The speed of light by part and each waste's share, in device-seconds."""
-    told: dict[frozenset[SliceId], Mapping[str, float]] = {frozenset(players): outcome.busy_terms_s}
-
-    def terms_s(present: frozenset[SliceId]) -> Mapping[str, float]:
-        with_overhead = present | {SliceId.STEP_OVERHEAD}
-        if scenario.traffic.concurrency is not None and present != with_overhead:
-            # In a closed loop time decides nothing: the same steps are taken, only faster.
-            return {**terms_s(with_overhead), **dict.fromkeys(OVERHEAD_TERMS, 0.0)}
-        if present not in told:
-            told[present] = replay(scenario, present).busy_terms_s
-        return told[present]
+    replay, others = replay_of(scenario), frozenset(SWITCHED) - frozenset(players)
 
     def cost(present: frozenset[SliceId]) -> float:
-        return math.fsum(terms_s(present).values()) * scenario.devices
+        return math.fsum(replay.terms_s(present | others).values()) * scenario.devices
 
-    light = terms_s(frozenset())
-    ideal = {part: light[term] * scenario.devices for part, term in IDEAL_TERMS.items()}
-    return ideal, dict(shapley(players, cost))
+    light, shares = replay.terms_s(others), dict(shapley(players, cost))
+    if scenario.step_time.free:  # the kernels' time as a whole, ideal or not
+        left = cost(frozenset())
+        return {}, {
+            **shares,
+            SliceId.KERNEL_INEFFICIENCY: Share(value=left, band=Interval(low=left, high=left)),
+        }
+    return {part: light[term] * scenario.devices for part, term in IDEAL_TERMS.items()}, shares
 
 
 def _waste(part: SliceId, share: Share | None, why: str, sources: Mapping[SliceId, str]) -> Slice:
@@ -191,12 +203,5 @@ def _waste(part: SliceId, share: Share | None, why: str, sources: Mapping[SliceI
     return Slice(id=part, gpu_s=share.value, band_gpu_s=share.band, source=sources[part], why=why)
 
 
-def _untold(part: SliceId, why: str, sources: Mapping[SliceId, str]) -> Slice:
-    return Slice(
-        id=part,
-        gpu_s=None,
-        band_gpu_s=None,
-        source=sources[part],
-        why=why,
-        inside=SliceId.UNEXPLAINED,
-    )
+def _untold(part: SliceId, why: str, sources: Mapping[SliceId, str], inside: SliceId) -> Slice:
+    return Slice(id=part, gpu_s=None, band_gpu_s=None, source=sources[part], why=why, inside=inside)

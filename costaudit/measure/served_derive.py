@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import InconclusiveError
 from costaudit.ground.stats import Interval
+from costaudit.measure.derive import Derived
 from costaudit.measure.groups import device_metrics, workload_metrics
 from costaudit.measure.metrics import KvMetrics, Metrics, PhaseMetrics
 from costaudit.measure.phases import Precision, percentiles, roofline
@@ -35,17 +35,7 @@ MODELLED = "T2: bytes by formula over modelled time of the phase"
 AFTER_FIT = "a server does not tell how long it prefilled and decoded; the fit splits its time"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """Metrics of a server, the steps to fit, and one cycle of the replayed requests."""
-
-    metrics: Metrics
-    steps: tuple[TimedLoad, ...]
-    requests: tuple[RequestRow, ...]
-    precision: Precision
-
-
-def derive_served(recording: Recording) -> Served:
+def derive_served(recording: Recording) -> Derived:
     """All metrics of a server's recording.
 
     Raises:
@@ -76,7 +66,7 @@ def derive_served(recording: Recording) -> Served:
         unknown=reading.unknown,
     )
     _reasons(metrics, reading)
-    return Served(metrics=metrics, steps=steps, requests=replayed.requests, precision=precision)
+    return Derived(metrics=metrics, steps=steps, requests=replayed.requests, precision=precision)
 
 
 def _precision(target: Target, reading: Reading) -> Precision:
