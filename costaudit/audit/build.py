@@ -18,6 +18,7 @@ from costaudit.audit.reasons import reasons
 from costaudit.audit.scenario import SERVER, fit_step_time, repeats, scenario_of
 from costaudit.audit.sections import measured_sections
 from costaudit.audit.served import served_sources, with_served_phases
+from costaudit.audit.server_section import server_section
 from costaudit.audit.unknowns import explain
 from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
 from costaudit.bill.scaling import scaled
@@ -87,6 +88,8 @@ def build_audit(
         derived = derive_served(recording) if served else derive(recording)
         joined = _join(derived, options, tell or (lambda _: None))
         document = _document(joined)
+        if served:
+            document["server"] = server_section(recording)
         document["instruments"] = instruments_section(recording)
         document["provenance"] = provenance_section(
             recording, joined.derived.metrics.target, joined.derived.metrics

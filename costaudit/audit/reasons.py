@@ -22,6 +22,9 @@ def reasons(document: Mapping[str, Any], measured: Mapping[str, str]) -> dict[st
         "steptime": "no held-out probe was recorded",
         **measured,
     }
+    for name, knob in document["target"]["knobs"].items():
+        if knob["value"] is None:
+            found[f"target.knobs.{name}"] = knob.get("why") or "the target does not tell"
     for place, part in enumerate(document["bill"]["slices"]):
         if part["gpu_s"] is None:
             found[f"bill.slices.{place}"] = part["why"]

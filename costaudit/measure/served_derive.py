@@ -11,7 +11,9 @@ from costaudit.measure.groups import device_metrics, workload_metrics
 from costaudit.measure.metrics import KvMetrics, Metrics, PhaseMetrics
 from costaudit.measure.phases import Precision, percentiles, roofline
 from costaudit.measure.reading import Reading, is_number
+from costaudit.measure.rungs import replay_span
 from costaudit.measure.served import Replayed, gaps_s, served_replay, served_steps, ttft_s
+from costaudit.measure.server import ServerSpan
 from costaudit.recording.rows import Phase
 from costaudit.recording.target_facts import target_of
 from costaudit.target.work import kv_bytes_per_token
@@ -59,7 +61,7 @@ def derive_served(recording: Recording) -> Derived:
         workload=workload_metrics(reading, replayed.requests),
         prefill=_phase(Phase.PREFILL, target, precision, steps, replayed),
         decode=_phase(Phase.DECODE, target, precision, steps, replayed),
-        kv=_kv(reading, target, precision),
+        kv=_kv(reading, target, precision, replay_span(recording)),
         paid_device_s=Interval(low=paid_s / (1 + half), high=paid_s / max(1 - half, 1e-3)),
         paid_mean_s=paid_s,
         observed={"concurrency": _concurrency(reading)},
@@ -114,8 +116,11 @@ def _concurrency(reading: Reading) -> float:
     return float(told.value) if told is not None and is_number(told.value) else 1.0
 
 
-def _kv(reading: Reading, target: Target, precision: Precision) -> KvMetrics:
+def _kv(
+    reading: Reading, target: Target, precision: Precision, span: ServerSpan | None
+) -> KvMetrics:
     """The cache as the server exports it; bytes per token by formula where the shape is known."""
+    told = span or ServerSpan(from_s=0.0, to_s=0.0, scrapes=0)
     formula = None
     if target.shape is not None:
         formula = kv_bytes_per_token(target.shape, precision.kv_element_bytes)
@@ -128,8 +133,10 @@ def _kv(reading: Reading, target: Target, precision: Precision) -> KvMetrics:
         bytes_per_token=exported if exported is not None else formula,
         bytes_per_token_formula=formula,
         capacity_tokens=reading.whole("kv", "tokens_total", "kv_cache.capacity_tokens"),
-        usage_peak_share=None,
+        usage_peak_share=told.kv_usage_peak_share,
         waste_share=None,
+        preemptions=None if told.preemptions is None else round(told.preemptions),
+        prefix_hit_share=told.prefix_hit_share,
         max_concurrency=reading.whole("kv", "max_concurrency", "kv_cache.max_concurrency"),
     )
 

@@ -66,7 +66,7 @@ def attach(recording: Recording, options: ServerOptions) -> Attached:
         client=partial(run_rung, found.endpoint, found.dialect),
         guard=Guard(limits=options.limits, waiting=waiting),
     )
-    rows = (*_facts(options, answered), *about_software(), *absent)
+    rows: tuple[Fact | Instrument, ...] = (*_facts(options, answered), *about_software(), *absent)
     return Attached(probing=probing, meters=meters, rows=rows)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from costaudit.record.probing.bounds import concurrency, context_tokens, kv_tokens
+
+SETTLE_S = 1.3  # a little more than a period of the scrapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,3 +72,8 @@ class Probing:
     def kv_tokens(self) -> int | None:
         """Tokens that the KV cache holds; None where the server does not tell."""
         return kv_tokens(self.found)
+
+    def settle(self) -> None:
+        """Wait until the server's metrics have been read once more, so that spans begin clean."""
+        if self.found.metrics is not None:
+            time.sleep(SETTLE_S)

@@ -114,6 +114,7 @@ def _do_tasks(probing: Probing, tell: Tell) -> None:
         shown = max(shown, spent_s / max(spent_s + left_s, 1e-9))
         tell(shown, DOING[pending[0].kind], left_s)
         STAGES[pending[0].kind](probing, pending[0])
+    probing.settle()
     if probing.guard.why:
         recording.add(Fact(subject="server", name="stopped", value=probing.guard.why))
         recording.add_trouble("probing the server", f"stopped early: {probing.guard.why}")

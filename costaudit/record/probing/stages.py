@@ -63,6 +63,7 @@ def warm(probing: Probing, task: Task) -> None:
 
 def design(probing: Probing, task: Task) -> None:
     """Plan the first round of the step probes, and the look back at it."""
+    probing.settle()
     probes = _probes(probing)
     budget_s = probing.options.time_budget_s
     later = Task(id="rounds", kind="rounds", spec={"est_s": budget_s * (1 - STEPS_SHARE / 4)})
@@ -95,6 +96,7 @@ def rounds(probing: Probing, task: Task) -> None:
 
 def workload(probing: Probing, task: Task) -> None:
     """Fit the workload to context and time, then plan its replay and the ladder."""
+    probing.settle()
     pace = pace_of(probing.recording.tasks(), probing.recording.answers())
     budget_s = probing.options.time_budget_s
     plan_replay(

@@ -1,0 +1,97 @@
+"""The document's section on a server: how it was attached to, and what its own counters say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from costaudit.measure.rungs import agreement, ladder, replay_span
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from costaudit.measure.latency import Percentile, Spread
+    from costaudit.measure.rungs import Agreement, RungSeen
+    from costaudit.measure.server import ServerSpan
+    from costaudit.recording.recording import Recording
+    from costaudit.recording.rows import Fact
+
+_TOLD = ("base_url", "dialect", "notes", "evidence", "canary", "limits", "stopped")
+_COUNTERS = (
+    *("requests", "prompt_tokens", "generated_tokens", "computed_prompt_tokens", "preemptions"),
+    *("kv_usage_peak_share", "kv_usage_mean_share", "running_peak", "running_mean"),
+    *("waiting_peak", "prefix_hit_share", "decode_batch", "tokens_per_decode_step"),
+)
+
+
+def server_section(recording: Recording) -> dict[str, Any]:
+    """What there is to say; what a server does not tell is left out, not null."""
+    facts = recording.facts()
+    own = facts.get("server", {})
+    section: dict[str, Any] = {name: own[name].value for name in _TOLD if name in own}
+    section["replay"] = _replay(facts)
+    section["ladder"] = [_rung(rung) for rung in ladder(recording)]
+    if (span := replay_span(recording)) is not None:
+        section["counters"] = _counters(span)
+    if (both := agreement(recording)) is not None:
+        section["agreement"] = _agreement(both)
+    return _known(section)
+
+
+def _replay(facts: Mapping[str, Mapping[str, Fact]]) -> dict[str, Any]:
+    about = facts.get("rung", {}).get("replay")
+    steady = facts.get("replay", {}).get("steady")
+    told: dict[str, Any] = {}
+    if about is not None and isinstance(about.value, dict):
+        kept = ("concurrency", "sent", "failed", "wall_s", "stopped")
+        told |= {name: about.value[name] for name in kept if name in about.value}
+        told["client"] = about.value.get("health", {})
+    if steady is not None and isinstance(steady.value, dict):
+        told["steady"] = steady.value
+    return _known(told)
+
+
+def _rung(rung: RungSeen) -> dict[str, Any]:
+    return {
+        "concurrency": rung.concurrency,
+        "requests": rung.requests,
+        "failed": rung.failed,
+        "wall_s": rung.wall_s,
+        "tokens_per_s": rung.tokens_per_s,
+        "ttft_s": _spread(rung.ttft_s),
+        "itl_s": _spread(rung.itl_s),
+        "e2e_s": _spread(rung.e2e_s),
+    }
+
+
+def _spread(spread: Spread) -> dict[str, float]:
+    """Percentiles with enough samples behind them."""
+    told: dict[str, Percentile | None] = {"p50": spread.p50, "p90": spread.p90, "p99": spread.p99}
+    return {name: p.value_s for name, p in told.items() if p is not None and p.enough}
+
+
+def _counters(span: ServerSpan) -> dict[str, Any]:
+    told = {name: getattr(span, name) for name in _COUNTERS}
+    return _known({**told, "restarted": span.restarted, "scrapes": span.scrapes})
+
+
+def _agreement(both: Agreement) -> dict[str, Any]:
+    pairs = {
+        "requests": both.requests,
+        "prompt_tokens": both.prompt_tokens,
+        "output_tokens": both.output_tokens,
+        "ttft_mean_s": both.ttft_s,
+    }
+    return {
+        name: {"client": ours, "server": theirs}
+        for name, (ours, theirs) in pairs.items()
+        if ours is not None and theirs is not None
+    }
+
+
+def _known(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is not known, at any depth."""
+    return {
+        name: _known(value) if isinstance(value, dict) else value
+        for name, value in told.items()
+        if value is not None
+    }

@@ -1,0 +1,117 @@
+"""Every rung of a server audit as a load tool would tell it, and whether both sides agree on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from costaudit.measure.latency import Latencies, Spread
+from costaudit.measure.served import ttft_s
+from costaudit.measure.server import Own, ServerSpan, server_span
+from costaudit.recording.answers import token_flow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from costaudit.recording.recording import Recording
+    from costaudit.recording.rows import Answer
+
+METER = "server"  # of the server's own metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RungSeen:
+    """One rung of the concurrency ladder; rates over its whole span, ramp and drain included."""
+
+    concurrency: int
+    requests: int
+    failed: int
+    wall_s: float
+    tokens_per_s: float
+    ttft_s: Spread
+    itl_s: Spread
+    e2e_s: Spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What the client counted beside what the server counted, over all step probes.
+
+    Times are means. The difference in TTFT is network, front end and reading; a negative one
+    means that the two do not speak of the same requests.
+    """
+
+    requests: tuple[float, float | None]
+    prompt_tokens: tuple[float, float | None]
+    output_tokens: tuple[float, float | None]
+    ttft_s: tuple[float | None, float | None]
+
+
+def ladder(recording: Recording) -> tuple[RungSeen, ...]:
+    """The rungs at other concurrencies than the replay's, by concurrency."""
+    facts = recording.facts().get("rung", {})
+    seen = []
+    for task in recording.tasks():
+        about = facts.get(task.id)
+        if task.spec.get("purpose") != "ladder" or about is None:
+            continue
+        if isinstance(about.value, dict):
+            seen.append(_seen(recording.answers(task.id), about.value))
+    return tuple(sorted(seen, key=lambda rung: rung.concurrency))
+
+
+def agreement(recording: Recording) -> Agreement | None:
+    """Both sides' counts over the step probes; None where the server's metrics were not read."""
+    facts = recording.facts().get("rung", {})
+    ids = [t.id for t in recording.tasks() if t.spec.get("purpose") == "step" and t.id in facts]
+    gauges = recording.gauges(METER)
+    if not ids or not gauges:
+        return None
+    spans = [facts[i].value for i in ids]
+    from_s = min(span["t_s"] for span in spans if isinstance(span, dict))
+    to_s = max(span["t_s"] + span["wall_s"] for span in spans if isinstance(span, dict))
+    answers = [a for i in ids for a in recording.answers(i)]
+    own = Own(
+        requests=len(answers),
+        prompt_tokens=sum(a.prompt_tokens or 0 for a in answers),
+        output_tokens=sum(a.output_tokens or 0 for a in answers),
+    )
+    told = server_span(gauges, from_s=from_s, to_s=to_s, own=own)
+    waits = [s for a in answers if (s := ttft_s(a)) is not None]
+    return Agreement(
+        requests=(own.requests, told.requests),
+        prompt_tokens=(own.prompt_tokens, told.prompt_tokens),
+        output_tokens=(own.output_tokens, told.generated_tokens),
+        ttft_s=(sum(waits) / len(waits) if waits else None, told.latencies.ttft_s),
+    )
+
+
+def replay_span(recording: Recording) -> ServerSpan | None:
+    """What the server's metrics say of the replay; None where they were not read."""
+    about = recording.facts().get("rung", {}).get("replay")
+    gauges = recording.gauges(METER)
+    if about is None or not isinstance(about.value, dict) or not gauges:
+        return None
+    from_s = float(about.value["t_s"])
+    return server_span(gauges, from_s=from_s, to_s=from_s + float(about.value["wall_s"]))
+
+
+def _seen(answers: Sequence[Answer], about: Mapping[str, Any]) -> RungSeen:
+    latencies = Latencies(open_loop=False)
+    for answer in answers:
+        latencies.add(answer)
+    wall_s = float(about["wall_s"])
+    return RungSeen(
+        concurrency=int(about["concurrency"]),
+        requests=len(answers),
+        failed=sum(not a.ok for a in answers),
+        wall_s=wall_s,
+        tokens_per_s=_tokens(answers) / wall_s if wall_s > 0 else 0.0,
+        ttft_s=latencies.ttft.spread(),
+        itl_s=latencies.itl.spread(),
+        e2e_s=latencies.e2e.spread(),
+    )
+
+
+def _tokens(answers: Iterable[Answer]) -> float:
+    return sum(sum(token_flow(answer)[1]) for answer in answers)
