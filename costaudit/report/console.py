@@ -179,6 +179,14 @@ def _print_rest(console: Console, seen: View) -> None:
     for title, facts in (("KV cache", seen.kv), ("Workload", seen.workload)):
         _heading(console, title)
         _print_facts(console, facts)
+    if seen.server:
+        _heading(console, "Server")
+        _print_facts(console, seen.server)
+    if seen.ladder:
+        table = _grid(*(f">{column}" for column in seen.ladder.columns))
+        for row in seen.ladder.rows:
+            table.add_row(*row)
+        console.print(table)
     error = seen.steptime[0]
     _heading(console, "How far to trust this")
     console.print(f"Step-time model: {error.label.lower()} {error.text}; {error.note}")

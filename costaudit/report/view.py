@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.document import why_unknown
-from costaudit.report import bill_rows, counter_rows, fact_rows, figures, step_rows
+from costaudit.report import bill_rows, counter_rows, fact_rows, figures, server_rows, step_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +49,8 @@ class View:
     counters: list[fact_rows.Fact]
     kv: list[fact_rows.Fact]
     ramp: fact_rows.Grid | None
+    server: list[fact_rows.Fact]
+    ladder: fact_rows.Grid | None
     workload: list[fact_rows.Fact]
     device: list[fact_rows.Fact]
     target: list[fact_rows.Fact]
@@ -87,6 +89,8 @@ def view(document: Mapping[str, Any]) -> View:
         counters=counter_rows.counter_facts(document["phases"]),
         kv=fact_rows.kv_facts(document["kv_cache"]),
         ramp=fact_rows.ramp_grid(document["kv_cache"]),
+        server=server_rows.server_facts(document),
+        ladder=server_rows.ladder_grid(document),
         workload=fact_rows.workload_facts(document["workload"]),
         device=fact_rows.device_facts(document["device"]),
         target=fact_rows.target_facts(target),
