@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from costaudit.bill.slices import SliceId
 from costaudit.bill.step_log import steps_of
+from costaudit.ground.errors import InconclusiveError
 from costaudit.whatif.scenario import Batching
 from costaudit.whatif.steptime import TERMS
 
@@ -73,10 +74,20 @@ class Replay:
 
 
 def replay_of(scenario: Scenario) -> Replay:
-    """The replay of a scenario that can be simulated."""
+    """The replay of a scenario that can be simulated.
+
+    Raises:
+        InconclusiveError: it has several replicas or drafts tokens; a step's load tells neither.
+    """
+    knobs = scenario.knobs
+    if scenario.replicas > 1 or knobs.speculation:
+        raise InconclusiveError(
+            "the steps of several replicas, or of drafted tokens, cannot be billed by cause",
+            hint="bill the window of one replica, with speculative decoding off",
+        )
     schedules = [steps_of(scenario)]
-    if scenario.knobs.batching is Batching.STATIC:
-        free = replace(scenario.knobs, batching=Batching.CONTINUOUS, max_num_batched_tokens=None)
+    if knobs.batching is Batching.STATIC:
+        free = replace(knobs, batching=Batching.CONTINUOUS, max_num_batched_tokens=None)
         schedules.append(steps_of(replace(scenario, knobs=free), free_resume=True))
     return Replay(step_time=scenario.step_time, schedules=tuple(schedules))
 

@@ -84,7 +84,7 @@ def build_bill(
         sources: the observed quantities behind a slice, where they differ from SOURCES.
 
     Raises:
-        InconclusiveError: no tokens were served.
+        InconclusiveError: no tokens were served, or by several replicas, or some were drafted.
     """
     paid = paid_device_s
     if not isinstance(paid, Interval):

@@ -88,7 +88,8 @@ def columns(load: StepLoad, hosted: Hosted) -> dict[str, float]:
     compute_s = linear_s = 0.0
     if load.prefill_tokens:
         compute_s = work.prefill_flops(shape, load) / peaks.flops_per_s
-        linear_s = work.prefill_flops(shape, replace(load, prefill_pairs=0)) / peaks.flops_per_s
+        unseen, blind = replace(load, prefill_pairs=0), replace(shape, windows=())
+        linear_s = work.prefill_flops(blind, unseen) / peaks.flops_per_s
     return {
         "overhead": 1.0,
         "sequences": load.decode_seqs + load.prefill_seqs,

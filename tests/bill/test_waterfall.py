@@ -6,35 +6,23 @@ import time
 from dataclasses import replace
 
 import pytest
+from drawn_windows import DENSE, windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
-from costaudit.bill.replay import replay
-from costaudit.bill.slices import WASTES, SliceId
-from costaudit.bill.waterfall import SWITCHED, build_bill
+from costaudit.bill.replay import replay_of
+from costaudit.bill.slices import SliceId
+from costaudit.bill.waterfall import build_bill
 from costaudit.ground.errors import InconclusiveError
 from costaudit.ground.stats import Interval
-from costaudit.target.shape import ModelShape
 from costaudit.traffic.traffic import Request, Traffic
 from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenario
 from costaudit.whatif.simulate import simulate
 from costaudit.whatif.steptime import Peaks, StepTime
 
-SHAPE = ModelShape(
-    name="small",
-    architecture="LlamaForCausalLM",
-    layers=8,
-    hidden=512,
-    ffn=1536,
-    heads=8,
-    kv_heads=4,
-    head_dim=64,
-    vocab=8000,
-    max_context_tokens=2048,
-)
 STEP_TIME = StepTime(
-    shape=SHAPE,
+    shape=DENSE,
     peaks=Peaks(flops_per_s=1e11, bandwidth_bytes_per_s=2e10),
     param_bytes=4,
     kv_element_bytes=4,
@@ -59,7 +47,7 @@ def make(requests, *, concurrency=8, window_s=None, prices=None, devices=1, **kn
         **knobs,
     }
     return Scenario(
-        shape=SHAPE,
+        shape=DENSE,
         step_time=STEP_TIME,
         knobs=Knobs(**given_knobs),
         traffic=Traffic(
@@ -93,61 +81,33 @@ def seconds(bill):
     return {part.id: part.gpu_s for part in bill.slices}
 
 
-def drawn_requests():
-    request = st.builds(
-        Request,
-        prompt_tokens=st.integers(1, 60),
-        output_tokens=st.integers(1, 40),
-        prefix_id=st.sampled_from([None, 0, 1]),
-        prefix_tokens=st.just(32),
-        arrival_s=st.floats(0, 2),
-    )
-    return st.lists(request, min_size=1, max_size=10).map(
-        lambda requests: sorted(requests, key=lambda r: r.arrival_s)
-    )
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    requests=drawn_requests(),
-    batching=st.sampled_from(Batching),
-    layout=st.sampled_from(KvLayout),
-    concurrency=st.none() | st.integers(1, 6),
-    factor=st.floats(0.5, 2.0),
-    devices=st.integers(1, 4),
-)
-def test_the_slices_sum_to_the_whole(*, requests, batching, layout, concurrency, factor, devices):
-    scenario = make(
-        requests,
-        concurrency=concurrency,
-        batching=batching,
-        kv_layout=layout,
-        kv_budget_tokens=240,
-        max_model_len=100,
-        max_num_seqs=4,
-        window_s=4.0,
-        devices=devices,
-    )
+@settings(max_examples=150, deadline=None)
+@given(scenario=windows(), factor=st.floats(0.5, 2.0))
+def test_the_slices_sum_to_the_whole(*, scenario, factor):
     outcome = simulate(scenario)
     bill = bill_of(scenario, factor)
     told = seconds(bill)
     assert list(told) == list(SliceId)
     whole = sum(value for value in told.values() if value is not None)
     assert whole == pytest.approx(bill.gpu_s, rel=1e-9)
-    # what the replays cannot explain is exactly what was paid beyond them
-    beyond = outcome.window_s * devices * (factor - 1)
+    # what the replay cannot explain is exactly what was paid beyond the window
+    beyond = outcome.window_s * scenario.devices * (factor - 1)
     assert told[SliceId.UNEXPLAINED] == pytest.approx(beyond, abs=1e-9 * bill.gpu_s)
     for part in bill.slices[:-1]:
         assert part.source
         if part.gpu_s is None:
             assert part.why
             assert part.inside
-        else:
-            # with arrivals, a step without its waste ends earlier and may leave smaller batches
-            least = -1e-12 if concurrency else -0.1 * bill.gpu_s
-            assert part.gpu_s >= least
-            if part.band_gpu_s:
-                assert part.band_gpu_s.low - 1e-12 <= part.gpu_s <= part.band_gpu_s.high + 1e-12
+
+
+@settings(max_examples=150, deadline=None)
+@given(windows())
+def test_no_waste_is_ever_below_zero(scenario):
+    for part in bill_of(scenario).slices[:-1]:
+        assert part.gpu_s is None or part.gpu_s >= -1e-12
+        if part.band_gpu_s:
+            assert part.band_gpu_s.low >= -1e-12
+            assert part.band_gpu_s.low - 1e-12 <= part.gpu_s <= part.band_gpu_s.high + 1e-12
 
 
 def test_the_units_times_the_tokens_are_the_bill():
@@ -164,13 +124,11 @@ def test_the_units_times_the_tokens_are_the_bill():
     assert unexplained.band_gpu_s.high - unexplained.band_gpu_s.low == pytest.approx(1.0)
 
 
-def test_speed_of_light_is_the_roofline_of_the_steps_that_remain():
+def test_speed_of_light_is_what_no_waste_leaves():
     scenario = make(chat(40))
-    light = replay(scenario, frozenset())
     told = seconds(bill_of(scenario))
-    assert sum(told[part] for part in IDEALS) == pytest.approx(light.busy_s, rel=1e-12)
-    assert light.padded_decode_rows == light.duplicate_prefill_tokens == 0
-    assert light.busy_terms_s["overhead"] == light.busy_terms_s["sequences"] == 0
+    light = sum(replay_of(scenario).terms_s(frozenset()).values())
+    assert sum(told[part] for part in IDEALS) == pytest.approx(light, rel=1e-12)
 
 
 def test_a_waste_without_interaction_gets_what_it_costs():
@@ -180,7 +138,7 @@ def test_a_waste_without_interaction_gets_what_it_costs():
     outcome, told = simulate(scenario), seconds(bill_of(scenario))
     terms = outcome.busy_terms_s
     assert told[SliceId.STEP_OVERHEAD] == pytest.approx(terms["overhead"] + terms["sequences"])
-    light = replay(scenario, frozenset()).busy_s
+    light = sum(replay_of(scenario).terms_s(frozenset()).values())
     rest = outcome.busy_s - terms["overhead"] - terms["sequences"] - light
     assert told[SliceId.KERNEL_INEFFICIENCY] == pytest.approx(rest)
     assert told[SliceId.PADDING] == told[SliceId.DUPLICATE_PREFILL] == 0
@@ -228,20 +186,23 @@ def test_a_closed_load_cannot_show_a_lack_of_demand():
     assert part.inside is SliceId.UNEXPLAINED
 
 
-@pytest.mark.parametrize("batching", Batching)
-def test_the_short_cut_for_a_closed_load_is_a_replay(batching):
-    """Steps without overhead are the same steps where nobody arrives by the clock."""
-    scenario = make(chat(25), batching=batching, kv_layout=KvLayout.PAGED, kv_budget_tokens=800)
-    every = frozenset(SWITCHED)
-    with_overhead = replay(scenario, every).busy_terms_s
-    plain = {**with_overhead, "overhead": 0.0, "sequences": 0.0}
-    without = replay(scenario, every - {SliceId.STEP_OVERHEAD}).busy_terms_s
-    assert without == pytest.approx(plain, rel=1e-12)
+def test_equal_requests_pad_nothing():
+    requests = [Request(prompt_tokens=50, output_tokens=20)] * 16
+    part = next(s for s in bill_of(make(requests)).slices if s.id is SliceId.PADDING)
+    assert part.gpu_s == 0
+    assert "equally long" in part.why
 
 
-def test_a_replay_with_every_waste_is_the_simulation():
-    scenario = make(chat(25), kv_layout=KvLayout.PAGED, batching=Batching.CONTINUOUS)
-    assert replay(scenario, frozenset(WASTES)) == simulate(scenario)
+@pytest.mark.parametrize("concurrency", [8, None])
+def test_taking_padding_out_first_is_what_continuous_batching_saves(concurrency):
+    """Where requests queue: all clients are there from the start."""
+    scenario = make(chat(64, prefix_tokens=0), concurrency=concurrency)
+    static = simulate(scenario).busy_s
+    free = replace(scenario.knobs, batching=Batching.CONTINUOUS)
+    saved = static - simulate(replace(scenario, knobs=free)).busy_s
+    part = next(s for s in bill_of(scenario).slices if s.id is SliceId.PADDING)
+    assert part.band_gpu_s.low < saved <= part.band_gpu_s.high * (1 + 1e-12)
+    assert part.gpu_s > 0.2 * static
 
 
 def test_without_a_price_the_device_seconds_stand_alone():

@@ -7,7 +7,8 @@ When it helps     Decoding with few rows per step: weight-only 4 bits. Many rows
                   must be a large share of the fitted step time, or nothing large can be saved.
 When it does not  Overhead, KV reads or communication fill the step. Weight-only 4 bits above about
                   128 rows per step: unpacking then costs more than reading saves. Mixtures of
-                  experts, whose small matrices gain little. Kernels that do not fit the device.
+                  experts, whose small matrices gain little. On a CPU, matrices of at most 512 by
+                  512 at few rows: they stay in its cache. Kernels that do not fit the device.
 Risk              Quality: measure the task's own metric before and after, not perplexity alone.
                   Some configurations get slower: FP4 was slower than FP8 in about one matched pair
                   of five, and nine matched pairs of a large mixture of experts at FP8 against BF16
@@ -21,8 +22,10 @@ Sources           Frantar et al., "GPTQ: Accurate Post-Training Quantization for
                   least 4096², median speed-up over BF16 by rows (A100 W4A16 2.22 at 1 row, 1.29
                   at 64, 0.94 at 512; A100 W8A8 1.88 at 1, 2.04 above 4096; H100 FP8 1.43 at 128,
                   0.96 at 512), and its served samples (the pairs above). On CPUs: torch's dynamic
-                  int8 against float32, one thread of an AVX2 processor (bounds in the code);
-                  PyTorch's tutorial on dynamic quantization of BERT reports 160 s against 90 s.
+                  int8 against float32 on one thread, bench/dynamic_int8.py (at one to four rows
+                  0.44 to 1.15 for matrices of at most 512 by 512, 1.7 to 10.7 for larger ones; 1.6
+                  to 3.1 at 256 rows and more); PyTorch's tutorial on dynamic quantization of BERT
+                  reports 160 s against 90 s.
 """
 
 from __future__ import annotations
@@ -47,6 +50,7 @@ from costaudit.playbook.step import (
 from costaudit.target import work
 
 if TYPE_CHECKING:
+    from costaudit.target.shape import ModelShape
     from costaudit.whatif.scenario import Scenario
 
 FULL_BYTES = 2.0  # a weight below 16 bits is quantized already
@@ -57,13 +61,17 @@ MOE_LEAST = 0.96  # nine matched FP8/BF16 pairs of Qwen3.5-397B-A17B, B200: 0.96
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One way to quantize: bytes per weight, and (least, most) speed-up of reading and compute."""
+    """One way to quantize: bytes per weight, and (least, most) speed-up of reading and compute.
+
+    `small_reading` holds for matrices of at most SMALL_WEIGHTS; None: for them as for all.
+    """
 
     name: str
     param_bytes: float
     reading: tuple[float, float]
     compute: tuple[float, float]
     keeps_head: bool  # the output head stays in 16 bits
+    small_reading: tuple[float, float] | None = None
 
 
 # 4 bits in groups of 128 with a 16-bit scale and zero point. Reading: 64 rows (1.29) to GPTQ's
@@ -83,15 +91,19 @@ W8A8 = Recipe(
     compute=(0.96, 2.04),
     keeps_head=True,
 )
-# torch.ao.quantization.quantize_dynamic, torch 2.13, one AVX2 thread, float32 against int8:
-# 512² layer 0.7 at one row and 1.15 at four; 2048×512 1.7 and 3.3; 4096² 6 to 10; at 256 rows
-# and more 1.6 to 2.2 for all. Reading is bounded by the bytes, 4 to 1.
+# torch.ao.quantization.quantize_dynamic, torch 2.13, one thread, float32 seconds over int8 seconds
+# as bench/dynamic_int8.py prints them, least and most of an AVX2 and an AVX-512 processor. Reading:
+# one to four rows, 128×512 and 512² (0.44 to 1.15) apart from 1536×512 to 4096² (AVX2 1.7 to 10,
+# AVX-512 4.1 to 10.7: float32 itself is slow at four rows, hence more than the bytes' 4 to 1).
+# Compute: 256 rows and more, 1.6 to 3.1; less at the low end, since attention stays in float32.
+SMALL_WEIGHTS = 512 * 512
 INT8_CPU = Recipe(
     name="dynamic int8",
     param_bytes=1.0,
-    reading=(1.0, 4.0),
-    compute=(1.25, 2.0),
+    reading=(1.7, 10.7),
+    compute=(1.25, 3.1),
     keeps_head=False,
+    small_reading=(0.44, 1.15),
 )
 
 
@@ -141,7 +153,7 @@ def assess(situation: Situation) -> Applicability:
 
 def _evidence(scenario: Scenario, reading: float, compute: float) -> tuple[Evidence, ...]:
     fitted = "fitted step time, over the replayed requests"
-    evidence = (
+    evidence: tuple[Evidence, ...] = (
         Evidence(what="busy time that reads weights", value=reading, unit="share", where=fitted),
         Evidence(what="busy time that multiplies", value=compute, unit="share", where=fitted),
         Evidence(
@@ -151,6 +163,10 @@ def _evidence(scenario: Scenario, reading: float, compute: float) -> tuple[Evide
             where="recipe for this device and traffic",
         ),
     )
+    if recipe(scenario).small_reading is not None:
+        what = "weights in matrices of at most 512 by 512, which a cache holds"
+        small = small_share(scenario.shape)
+        evidence += (Evidence(what=what, value=small, unit="share", where="facts: shape"),)
     rows = rows_per_step(scenario)
     if rows is None:
         return evidence
@@ -164,7 +180,7 @@ def change(scenario: Scenario, edge: Edge) -> Scenario:
     if fitted.param_bytes < FULL_BYTES:
         return scenario
     chosen = recipe(scenario)
-    reading = _speedup(chosen.reading, edge)
+    reading = _reading(chosen, scenario.shape, edge)
     compute = _speedup(chosen.compute, edge)
     if scenario.shape.experts and edge is Edge.LOW:
         reading, compute = min(reading, MOE_LEAST), min(compute, MOE_LEAST)
@@ -185,6 +201,35 @@ def change(scenario: Scenario, edge: Edge) -> Scenario:
 
 def _speedup(bounds: tuple[float, float], edge: Edge) -> float:
     return bounds[0] if edge is Edge.LOW else bounds[1]
+
+
+def _reading(chosen: Recipe, shape: ModelShape, edge: Edge) -> float:
+    """Speed-up of reading all weights: their seconds add up, matrix by matrix."""
+    speedup = _speedup(chosen.reading, edge)
+    if chosen.small_reading is None:
+        return speedup
+    small = small_share(shape)
+    return 1 / (small / _speedup(chosen.small_reading, edge) + (1 - small) / speedup)
+
+
+def small_share(shape: ModelShape) -> float:
+    """Share of a token's weights in matrices of at most SMALL_WEIGHTS.
+
+    A layer's matrices: query and output, key and value (of latent attention five of one size),
+    and those of its MLP, as wide as an expert where there are experts; then the output head.
+    """
+    attention, layer = work.attention_params(shape), work.active_params(shape) / shape.layers
+    width = shape.experts.ffn if shape.experts else shape.ffn
+    parts = [(shape.hidden * width, layer - attention)]  # (size of a matrix, all of that size)
+    if shape.latent is None:
+        sizes = (shape.hidden * heads * shape.head_dim for heads in (shape.heads, shape.kv_heads))
+        parts += [(size, 2 * size) for size in sizes]
+    else:
+        parts.append((attention // 5, attention))
+    small = shape.layers * sum(weights for size, weights in parts if size <= SMALL_WEIGHTS)
+    head = shape.hidden * shape.vocab
+    small += head if head <= SMALL_WEIGHTS else 0
+    return small / (shape.layers * layer + head)
 
 
 def _quantized_share(scenario: Scenario) -> float:
