@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from costaudit.facts.metric_map import RANK_LABELS, MetricName, Over, stem
+from costaudit.facts.metric_map import RANK_LABELS, MetricName, Over, spelled, stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,12 +62,13 @@ def _meant(
     one: Series, names: Mapping[str, tuple[MetricName, ...]]
 ) -> Iterable[tuple[MetricName, str]]:
     """The table's names that this series is of, and which part of a histogram it is."""
-    for name in names.get(stem(one.name), ()):
+    wire = spelled(one.name)
+    for name in names.get(stem(wire), ()):
         if name.kind in {"gauge", "counter"}:
             yield name, ""
     for ending, part in _PARTS.items():
-        if one.name.endswith(ending):
-            for name in names.get(stem(one.name.removesuffix(ending)), ()):
+        if wire.endswith(ending):
+            for name in names.get(stem(wire.removesuffix(ending)), ()):
                 if name.kind in {"histogram", "summary"}:
                     yield name, part
 

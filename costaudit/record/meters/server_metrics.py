@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from costaudit.facts.metric_map import metric_names, stem
+from costaudit.facts.metric_map import metric_names, spelled, stem
 from costaudit.ground.errors import CostauditError
 from costaudit.record.meters.json_loads import READERS
 from costaudit.record.meters.metric_sums import summed
@@ -37,7 +37,7 @@ def open_server_metrics(source: MetricsSource | None) -> ServerMetrics | Instrum
     if source is None:
         return _state(State.ABSENT, "the server exports no metrics that costaudit can read")
     meter = ServerMetrics(source)
-    meter.sample(0.0)
+    meter.try_once()
     if (state := meter.instruments()[0]).state is not State.OK:
         return state
     if not meter.found:
@@ -55,6 +55,7 @@ class ServerMetrics:
         self._failures = 0
         self._read_s = float("-inf")
         self._last: dict[str, Quantity] = {}
+        self._written: dict[str, Quantity] = {}
 
     @property
     def found(self) -> int:
@@ -82,6 +83,12 @@ class ServerMetrics:
         took_s = time.monotonic() - began
         return self._rows(self._quantities(reply), t_s + took_s, took_s)
 
+    def try_once(self) -> None:
+        """Read the page to see what is there; nothing of it counts as written."""
+        self.sample(0.0)
+        self._read_s = float("-inf")
+        self._written = {}
+
     def last(self, name: str) -> float | None:
         """The quantity's latest value; None where the page has none."""
         found = self._last.get(name)
@@ -101,13 +108,16 @@ class ServerMetrics:
         return summed(page.series, self._names, self._source.labels)
 
     def _wants(self, name: str) -> bool:
+        name = spelled(name)
         return stem(name) in self._names or stem(family(name)) in self._names
 
     def _rows(self, now: Mapping[str, Quantity], t_s: float, took_s: float) -> tuple[Gauge, ...]:
         moved = {
-            name: one for name, one in now.items() if not one.total or self._last.get(name) != one
+            name: one
+            for name, one in now.items()
+            if not one.total or self._written.get(name) != one
         }
-        self._last = dict(now)
+        self._last = self._written = dict(now)
         rows = [
             Gauge(t_s=t_s, meter=METER, name=name, value=one.value, unit=one.unit)
             for name, one in moved.items()

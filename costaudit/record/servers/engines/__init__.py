@@ -1,0 +1,1 @@
+"""Families of engines, one small file each, found by being there."""

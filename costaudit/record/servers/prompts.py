@@ -1,0 +1,92 @@
+"""Prompts of a wanted number of tokens that no cache has seen, or that share a prefix on purpose.
+
+Exact by token ids where the dialect takes them; else by words that are one token each, checked
+with a tokenizer or the server's own tokenize route; else calibrated by the usage of the canary.
+The first block of every prompt is new in every run, so that a server that was audited before with
+the same seed has nothing of it in its cache; what follows repeats with the seed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING, Self
+
+from costaudit.record.servers.vocabulary import Vocabulary, vocabulary_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from costaudit.record.servers.found import Found
+
+UNIQUE_TOKENS = 32  # enough to be new among any number of prompts, at the head of the first block
+
+
+class PromptMaker:
+    """Makes prompts for one server; `exact` and `how` say how sure their lengths are."""
+
+    def __init__(self, vocabulary: Vocabulary, *, seed: int = 0) -> None:
+        self._vocabulary = vocabulary
+        self._seed = seed
+        self._rng = random.Random(seed)
+        self._nonce = random.Random(os.urandom(16))
+        self._prefixes: dict[int, tuple[int, ...]] = {}
+
+    @classmethod
+    def of(cls, found: Found, *, tokenizer: Path | None = None, seed: int = 0) -> Self:
+        """For this server; may ask its tokenize route a few times, never for a generation.
+
+        `found` is best the canary's, which knows what the server adds around a text.
+
+        Raises:
+            UsageError: `tokenizer` is given and cannot be read.
+        """
+        return cls(vocabulary_of(found, tokenizer), seed=seed)
+
+    @property
+    def exact(self) -> bool:
+        """A prompt has as many tokens as asked for, by the server's own count."""
+        return self._vocabulary.exact
+
+    @property
+    def how(self) -> str:
+        """How lengths are made right, in a sentence."""
+        return self._vocabulary.how
+
+    def cold(self, tokens: int) -> tuple[int, ...] | str:
+        """A prompt of `tokens` tokens whose first block is its own."""
+        units = self._units(tokens)
+        head = min(UNIQUE_TOKENS, units)
+        drawn = (*self._draw(self._nonce, head), *self._draw(self._rng, units - head))
+        return self._vocabulary.joined(drawn)
+
+    def shared(self, tokens: int, *, prefix_id: int, prefix_tokens: int) -> tuple[int, ...] | str:
+        """A prompt of `tokens` that begins with the `prefix_tokens` of its `prefix_id`.
+
+        What follows the prefix is its own, at least one token.
+        """
+        units = self._units(tokens)
+        shared = max(0, min(prefix_tokens, units - 1))
+        prefix = self._prefix(prefix_id, shared)
+        own = units - shared
+        head = min(UNIQUE_TOKENS, own)
+        tail = (*self._draw(self._nonce, head), *self._draw(self._rng, own - head))
+        return self._vocabulary.joined((*prefix, *tail))
+
+    def _prefix(self, prefix_id: int, tokens: int) -> tuple[int, ...]:
+        """The first `tokens` of an endless text that belongs to this prefix and this run."""
+        known = self._prefixes.get(prefix_id, ())
+        if len(known) < tokens:
+            rng = random.Random(f"{self._seed}:{prefix_id}")
+            head = known[:UNIQUE_TOKENS] or self._draw(self._nonce, UNIQUE_TOKENS)
+            known = (*head, *self._draw(rng, tokens))
+            self._prefixes[prefix_id] = known
+        return known[:tokens]
+
+    def _units(self, tokens: int) -> int:
+        """Ids or words for a prompt of `tokens` tokens, without what the server adds itself."""
+        ours = tokens - self._vocabulary.added_tokens
+        return max(1, round(ours / self._vocabulary.tokens_per_unit))
+
+    def _draw(self, rng: random.Random, count: int) -> tuple[int, ...]:
+        return tuple(rng.choices(self._vocabulary.units, k=count)) if count > 0 else ()
