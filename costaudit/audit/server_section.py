@@ -81,11 +81,12 @@ def _agreement(both: Agreement) -> dict[str, Any]:
         "output_tokens": both.output_tokens,
         "ttft_mean_s": both.ttft_s,
     }
-    return {
+    told: dict[str, Any] = {
         name: {"client": ours, "server": theirs}
         for name, (ours, theirs) in pairs.items()
         if ours is not None and theirs is not None
     }
+    return {**told, "agrees": both.check.agrees, "why": both.check.why}
 
 
 def _known(told: Mapping[str, Any]) -> dict[str, Any]:

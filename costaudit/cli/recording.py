@@ -90,7 +90,8 @@ def record_alone(asked: Asked, *, as_json: bool) -> None:
         planned = dry_run(options)
         print_json(planned) if as_json else typer.echo(dry_run_text(planned))
         return
-    from costaudit.record.probing.rung_alone import LoneRung, rung_alone
+    from costaudit.audit.lone_rung import lone_rung
+    from costaudit.record.probing.rung_alone import LoneRung
     from costaudit.report.rung import rung_text
 
     streams, requests = rung_of(str(asked.server.rung))
@@ -101,7 +102,7 @@ def record_alone(asked: Asked, *, as_json: bool) -> None:
         output_tokens=asked.server.output_tokens,
         requests_per_s=asked.server.rate,
     )
-    document = rung_alone(options, rung)
+    document = lone_rung(options, rung)
     print_json(document) if as_json else typer.echo(rung_text(document))
 
 

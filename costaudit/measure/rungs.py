@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from costaudit.measure.cross_check import CrossCheck, cross_check
 from costaudit.measure.latency import Latencies, Spread
-from costaudit.measure.served import ttft_s
 from costaudit.measure.server import Own, ServerSpan, server_span
 from costaudit.recording.answers import token_flow
 
@@ -37,14 +37,14 @@ class RungSeen:
 class Agreement:
     """What the client counted beside what the server counted, over all step probes.
 
-    Times are means. The difference in TTFT is network, front end and reading; a negative one
-    means that the two do not speak of the same requests.
+    Times are means; `check` is the verdict on them.
     """
 
     requests: tuple[float, float | None]
     prompt_tokens: tuple[float, float | None]
     output_tokens: tuple[float, float | None]
     ttft_s: tuple[float | None, float | None]
+    check: CrossCheck
 
 
 def ladder(recording: Recording) -> tuple[RungSeen, ...]:
@@ -77,12 +77,13 @@ def agreement(recording: Recording) -> Agreement | None:
         output_tokens=sum(a.output_tokens or 0 for a in answers),
     )
     told = server_span(gauges, from_s=from_s, to_s=to_s, own=own)
-    waits = [s for a in answers if (s := ttft_s(a)) is not None]
+    check = cross_check(told, answers)
     return Agreement(
         requests=(own.requests, told.requests),
         prompt_tokens=(own.prompt_tokens, told.prompt_tokens),
         output_tokens=(own.output_tokens, told.generated_tokens),
-        ttft_s=(sum(waits) / len(waits) if waits else None, told.latencies.ttft_s),
+        ttft_s=(check.client_ttft_s, check.server_ttft_s),
+        check=check,
     )
 
 

@@ -87,6 +87,6 @@ def _agreement(both: Mapping[str, Any]) -> list[Fact]:
     if "ttft_mean_s" in both:
         ours, theirs = both["ttft_mean_s"]["client"], both["ttft_mean_s"]["server"]
         text = f"{figures.duration(ours)} here, {figures.duration(theirs)} there"
-        note = "the difference is network, front end and queueing before the engine"
-        facts.append(Fact(label="Mean TTFT of the probes", text=text, note=note))
+        why = both.get("why") or "they agree"
+        facts.append(Fact(label="Mean TTFT of the probes", text=text, note=why))
     return facts

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from costaudit.facts.gpus import gpu_spec
 from costaudit.ground.errors import UsageError
 from costaudit.probe.workload import load_workload
 from costaudit.record.about import about_software
@@ -80,8 +81,11 @@ def find(options: ServerOptions) -> Found:
 
 
 def given_of(options: ServerOptions) -> Given:
-    """What the user says of the server."""
+    """What the user says of the server; some engines' defaults depend on the GPU."""
+    spec = gpu_spec(options.gpu) if options.gpu else None
     return Given(
+        gpu=options.gpu or "",
+        gpu_memory_bytes=spec.memory_gb * 1e9 if spec else None,
         engine=options.engine,
         dialect=options.dialect,
         model_config=Path(options.model_config) if options.model_config else None,

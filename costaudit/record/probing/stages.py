@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from costaudit.ground.errors import TargetError
 from costaudit.record.probing.bounds import bounds_of
 from costaudit.record.probing.design import ServedProbe, rounds_of, served_design
 from costaudit.record.probing.pace import pace_of
@@ -39,10 +40,13 @@ def first_tasks(options: ServerOptions) -> tuple[Task, ...]:
 def warm(probing: Probing, task: Task) -> None:
     """Small requests one after the other until their times settle."""
     last: list[float] = []
+    failed: list[str] = []
 
     def watch(answer: Answer) -> None:
         if answer.ok:
             last.append(answer.end_s - answer.sent_s)
+        elif answer.error:
+            failed.append(answer.error)
 
     def settled() -> str:
         recent = last[-STEADY_RUNS:]
@@ -59,6 +63,8 @@ def warm(probing: Probing, task: Task) -> None:
         watch=watch,
         stop=settled,
     )
+    if failed and not last:
+        raise TargetError(f"the server answers no request: {failed[0]}")
 
 
 def design(probing: Probing, task: Task) -> None:

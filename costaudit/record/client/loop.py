@@ -1,0 +1,284 @@
+"""One thread, one epoll: sends what is due, stores what comes, and reads it when there is time."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from costaudit.record.client.connection import IN, OUT
+from costaudit.record.client.exchange import Exchange
+from costaudit.record.client.faults import of_connection
+from costaudit.record.client.pace import Pace
+from costaudit.record.client.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from costaudit.record.client.connection import Connection
+    from costaudit.record.client.load import Rung
+    from costaudit.record.client.route import Route
+    from costaudit.record.dialects.dialect import Dialect
+
+_NS = 1_000_000_000
+_TICK_NS = _NS // 10  # how often time limits and `stop` are looked at
+_OPEN_NS = 10 * _NS  # the longest wait for a connection
+_STALE_NS = _NS // 2  # a kept connection found closed later than this was closed on purpose
+_BACKLOG = 256  # finished answers that may wait unread while there are others to receive
+# With many streams, a wake-up for each event costs more than the event. Stamps are the kernel's,
+# so nothing is lost by letting a few gather; with few streams every event is taken at once.
+_MANY, _FEW, _REST_S = 48, 8, 0.0003
+
+
+class Http2OnlyError(Exception):
+    """The server refused HTTP/1.1 in the TLS handshake; nothing was sent."""
+
+
+class Loop:
+    """A rung being run.
+
+    `began` starts the clock and tells it; `finished` is given each exchange once it is over, in
+    idle moments.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        dialect: Dialect,
+        rung: Rung,
+        *,
+        finished: Callable[[Exchange], None],
+        began: Callable[[], int],
+        stop: Callable[[], str],
+    ) -> None:
+        self.stopped = ""
+        self.pool = Pool(route, min(rung.concurrency, rung.requests))
+        self._route = route
+        self._dialect = dialect
+        self._rung = rung
+        self._finished = finished
+        self._began = began
+        self._stop = stop
+        self._pace: Pace | None = None  # None: the rung has not begun
+        self._opening = set(self.pool.streams)  # before it begins
+        self._free: list[Connection] = []
+        self._busy: set[Connection] = set()  # with an exchange
+        self._backlog: deque[Exchange] = deque()  # over, unread
+        self._launching = False
+        self._tick_ns = time.time_ns() + _TICK_NS
+        self._ever_open = False
+        self._refused = 0  # attempts to connect, in a row
+
+    def run(self) -> None:
+        """Until every answer has come, or `stop`; closes every connection, whatever happens."""
+        try:
+            # Connecting is no part of a latency: every stream connects before the clock starts.
+            for connection in self.pool.streams:
+                self._open(connection)
+            while self._unfinished():
+                ready = self._wait()
+                for connection, mask in ready:
+                    self._serve(connection, mask)
+                now_ns = time.time_ns()
+                if now_ns >= self._tick_ns:
+                    self._tick(now_ns)
+                self._launch(now_ns)
+                if self._backlog:
+                    self._read_backlog()
+                elif len(ready) < _FEW and len(self._busy) >= _MANY:
+                    time.sleep(_REST_S)
+        finally:
+            self.pool.close()
+            while self._backlog:
+                self._finished(self._backlog.popleft())
+
+    def _unfinished(self) -> bool:
+        if self._busy or self._pace is None:
+            return True
+        return not (self.stopped or self._pace.over)
+
+    def _wait(self) -> list[tuple[Connection, int]]:
+        if self._backlog:
+            return self.pool.ready(0, None)
+        due_ns = self._pace.next_ns() if self._pace is not None and self._free else None
+        return self.pool.ready(self._tick_ns, due_ns)
+
+    def _read_backlog(self) -> None:
+        """One finished answer, or as many as are too many to wait."""
+        self._finished(self._backlog.popleft())
+        while len(self._backlog) > _BACKLOG:
+            self._finished(self._backlog.popleft())
+
+    def _serve(self, connection: Connection, mask: int) -> None:
+        if connection.sock is None:
+            return  # closed since epoll spoke of it
+        if not connection.ready:
+            self._progress(connection)
+            return
+        try:
+            if mask & OUT and connection.push():
+                self.pool.watch(connection, IN)
+            got = connection.receive() if mask & ~OUT else None
+        except OSError as err:
+            self._lost(connection, of_connection(err, self._route.site.place))
+            return
+        exchange = connection.exchange
+        if got is None:
+            return
+        if exchange is None:  # closed while idle, or somebody talks out of turn
+            self.pool.shut(connection)
+        elif not got[0]:
+            self._closed(connection, exchange)
+        elif exchange.take(*got, time.time_ns()):
+            exchange.frame()
+            if exchange.over:
+                self._finish(connection, exchange)
+
+    def _launch(self, now_ns: int) -> None:
+        """Send what is due on the streams that are free."""
+        pace = self._pace
+        if pace is None or self._launching:
+            return
+        self._launching = True  # a request that fails at once frees its stream in here
+        while self._free and not self.stopped:
+            if self._busy and not self._ever_open:
+                break  # one request is enough to learn that nobody is there
+            shot = pace.take(now_ns)
+            if shot is None:
+                break
+            connection = self._free.pop()
+            closed_loop = shot.start_s is None
+            intended_ns = connection.free_ns if closed_loop else pace.due_ns(shot)
+            exchange = connection.exchange = Exchange(shot, self._dialect, intended_ns)
+            self._busy.add(connection)
+            if connection.ready:
+                self._send(connection, exchange)
+            else:
+                self._open(connection)
+        self._launching = False
+
+    def _send(self, connection: Connection, exchange: Exchange) -> None:
+        request = self._route.request(exchange.shot.call)
+        exchange.rewind()
+        now_ns = exchange.sent_ns = time.time_ns()
+        exchange.own_late_ns = now_ns - max(exchange.intended_ns, connection.free_ns)
+        try:
+            whole = connection.send(request)
+        except OSError as err:
+            self._lost(connection, of_connection(err, self._route.site.place))
+            return
+        self.pool.watch(connection, IN if whole else IN | OUT)
+
+    def _finish(self, connection: Connection, exchange: Exchange, cut: str = "") -> None:
+        """The exchange is over; its stream is free for the next."""
+        exchange.end(cut)
+        if not exchange.keeps_alive or connection.out:
+            self.pool.shut(connection)
+        connection.served += 1
+        connection.exchange = None
+        connection.free_ns = exchange.end_ns
+        self._busy.discard(connection)
+        self._free.append(connection)
+        self._backlog.append(exchange)
+        self._launch(time.time_ns())
+
+    def _closed(self, connection: Connection, exchange: Exchange) -> None:
+        """The other side closed in mid-exchange."""
+        exchange.frame()
+        if exchange.silent:
+            self._lost(connection, "")
+        elif exchange.framer.finish():
+            self._finish(connection, exchange)
+        else:
+            place = self._route.site.place
+            self._finish(connection, exchange, f"{place} closed the connection in mid-answer")
+
+    def _lost(self, connection: Connection, why: str) -> None:
+        """The connection is gone. `why` is empty where the other side closed it in good order.
+
+        A kept connection may be closed by the server just while a request is on its way; its
+        kernel then refuses the request, and no part of the server has seen it. Only then is it
+        sent again, once: a request that anybody may have read is never repeated.
+        """
+        exchange = connection.exchange
+        if exchange is None:
+            self.pool.shut(connection)
+        elif (
+            (why or connection.unread())
+            and connection.served > 0
+            and exchange.silent
+            and not exchange.retried
+            and time.time_ns() - exchange.sent_ns < _STALE_NS
+        ):
+            exchange.retried = True
+            self.pool.shut(connection)
+            self._open(connection)
+        else:
+            place = self._route.site.place
+            self._finish(
+                connection, exchange, why or f"{place} closed the connection without an answer"
+            )
+
+    def _open(self, connection: Connection) -> None:
+        try:
+            self.pool.open(connection)
+        except OSError as err:
+            self._not_open(connection, err)
+
+    def _progress(self, connection: Connection) -> None:
+        try:
+            mask = connection.progress()
+        except OSError as err:
+            self._not_open(connection, err)
+            return
+        self.pool.watch(connection, mask or IN)
+        if mask:
+            return
+        self._ever_open, self._refused = True, 0
+        connection.free_ns = time.time_ns()
+        if connection.exchange is not None:
+            self._send(connection, connection.exchange)
+        else:
+            self._opened(connection)
+
+    def _not_open(self, connection: Connection, err: OSError) -> None:
+        exchange = connection.exchange
+        self.pool.shut(connection)
+        if "no application protocol" in str(err).lower().replace("_", " ") and not self._ever_open:
+            raise Http2OnlyError
+        if exchange is None:  # it is tried once more when there is a request for it
+            self._opened(connection)
+            return
+        why = of_connection(err, self._route.site.place)
+        self._refused += 1
+        if not self._ever_open or self._refused > self._rung.concurrency:
+            self.stopped = self.stopped or why
+        self._finish(connection, exchange, why)
+
+    def _opened(self, connection: Connection) -> None:
+        """Before the rung: one stream fewer to wait for."""
+        self._opening.discard(connection)
+        self._free.append(connection)
+        if self._pace is None and not self._opening:
+            began_ns = self._began()
+            self._pace = Pace(self._rung, began_ns)
+            for stream in self._free:
+                stream.free_ns = began_ns
+            self._launch(began_ns)
+
+    def _tick(self, now_ns: int) -> None:
+        """Time limits, and whether to go on."""
+        self._tick_ns = now_ns + _TICK_NS
+        self.stopped = self.stopped or self._stop()
+        limit_s = self._rung.timeout_s
+        for connection in [*self._busy, *self._opening]:
+            exchange = connection.exchange
+            if exchange is not None and self.stopped:
+                self._finish(connection, exchange, f"cut off: {self.stopped}")
+            elif not connection.ready:
+                if now_ns - connection.since_ns > _OPEN_NS:
+                    self._not_open(connection, TimeoutError())
+            elif exchange is not None and now_ns - exchange.sent_ns > limit_s * _NS:
+                self._finish(connection, exchange, f"no end of the answer within {limit_s:g} s")
+        if self.stopped and self._pace is None:
+            self._pace = Pace(self._rung, now_ns)  # never begun

@@ -1,0 +1,232 @@
+"""What a streamed answer said: its output events, token counts and how it ended."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+from costaudit.record.client.framing import Splitter, payload
+from costaudit.record.client.likeness import Likeness
+from costaudit.record.dialects.dialect import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from costaudit.record.dialects.dialect import Chunk, Dialect
+
+US_MAX = 2**32 - 1  # 71 minutes: what an event's uint32 of microseconds holds
+TOKENS_MAX = 2**16 - 1  # what an event's uint16 of tokens holds
+_UNTOLD = -1
+_RUN = 64  # events looked at together
+
+
+class Transcript:
+    """Reads the body of one answer and keeps only what is counted, never a text.
+
+    `event_us` and `event_tokens` grow by one for each output event; tokens are -1 where the event
+    does not tell. `shared` counts output events that shared a read with an earlier one.
+    """
+
+    __slots__ = (
+        "_dialect",
+        "_last_read",
+        "_like",
+        "_offsets",
+        "_splitter",
+        "_total_tokens",
+        "cached_tokens",
+        "done",
+        "error",
+        "event_tokens",
+        "event_us",
+        "finish_reason",
+        "framing",
+        "output_tokens",
+        "prompt_tokens",
+        "shared",
+    )
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self.framing = dialect.framing
+        self._splitter = Splitter(dialect.framing)
+        self._like = Likeness()
+        self._offsets: list[int] = []  # of output events that have no stamp yet
+        self._last_read = -1  # raw offset of the end of the read that completed the last of them
+        self._total_tokens = 0
+        self.event_us = array("I")
+        self.event_tokens = array("q")
+        self.shared = 0
+        self.prompt_tokens: int | None = None
+        self.cached_tokens: int | None = None
+        self.output_tokens: int | None = None
+        self.finish_reason = ""
+        self.error = ""
+        self.done = False
+
+    def read(self, pieces: list[bytes], ends: list[int]) -> None:
+        """Read stretches of the body; `ends` are their ends' offsets in the raw stream.
+
+        Raises:
+            FramingFault: an event without end.
+        """
+        place = 0
+        while place < len(pieces):
+            stop = self._run(pieces, place) if self._like.learnt else place
+            if stop > place:
+                self._count(ends[place:stop])
+            else:
+                stop = place + 1
+                if block := self._splitter.alone(pieces[place]):
+                    self._take(block, ends[place])
+                else:
+                    for block, end in self._splitter.blocks(pieces[place:stop], ends[place:stop]):
+                        self._take(block, end)
+            place = stop
+
+    def _take(self, block: bytes, end: int) -> None:
+        if self._like.same(block) and not self.done:
+            self._count((end,))
+        else:
+            self._block(block, end)
+
+    def _run(self, pieces: list[bytes], place: int) -> int:
+        """Where a run of pieces ends that are all like one known event; `place` for none."""
+        blank, like = self._splitter.blank, self._like
+        stop = min(place + _RUN, len(pieces))
+        if self.done or not self._splitter.empty:
+            return place
+        while stop > place and not like.same(pieces[stop - 1].removesuffix(blank)):
+            stop -= 1
+        while stop - place > 1:
+            if like.all_same(pieces[place:stop], blank):
+                return stop
+            stop -= (stop - place) // 2
+        return place
+
+    def _count(self, ends: Sequence[int]) -> None:
+        """Output events that mean what the likeness knows."""
+        chunk = self._like.chunk
+        tokens = _UNTOLD if chunk is None or chunk.tokens is None else chunk.tokens
+        self._offsets.extend(ends)
+        self.event_tokens.extend(repeat(tokens, len(ends)))
+
+    def finish(self, end: int) -> None:
+        """The body is over; a last event may lack its separator."""
+        if rest := self._splitter.rest():
+            self._block(rest, end)
+
+    def stamp(self, read_ends: Sequence[int], read_ns: Sequence[int], sent_ns: int) -> None:
+        """Give the events read so far the times of the reads that completed them.
+
+        `read_ends[i]` is the raw offset behind read i, `read_ns[i]` its time.
+        """
+        if not self._offsets:
+            return
+        reads = [*map(bisect_left, repeat(read_ends), self._offsets)]
+        us = [(ns - sent_ns) // 1000 for ns in read_ns]
+        if min(us) < 0 or max(us) > US_MAX:
+            us = [min(max(each, 0), US_MAX) for each in us]
+        self.event_us.extend([us[read] for read in reads])
+        self.shared += len(reads) - len({*reads}) + (read_ends[reads[0]] == self._last_read)
+        self._last_read = read_ends[reads[-1]]
+        self._offsets.clear()
+
+    def whole(self, *, ended: bool) -> bool:
+        """Did the stream come to its own end? `ended`: its body did, by HTTP's rules."""
+        match self._dialect.ending:
+            case Ending.DONE:
+                return self.done
+            case Ending.FINISH:
+                return bool(self.finish_reason) or self.done
+            case Ending.EOF:
+                return ended
+
+    def _block(self, block: bytes, end: int) -> None:
+        said = payload(block, self._dialect.framing)
+        if not said or self.done:
+            return
+        chunk = self._dialect.read(said)
+        self._like.learn(block, chunk)
+        self._note(chunk)
+        if chunk.output:
+            self._offsets.append(end)
+            self.event_tokens.append(self._tokens_of(chunk))
+
+    def _tokens_of(self, chunk: Chunk) -> int:
+        if chunk.tokens is not None:
+            return chunk.tokens
+        if chunk.total_tokens is not None:
+            new, self._total_tokens = chunk.total_tokens - self._total_tokens, chunk.total_tokens
+            return max(new, 0)
+        return _UNTOLD
+
+    def _note(self, chunk: Chunk) -> None:
+        self.done = chunk.done
+        self.error = self.error or chunk.error
+        self.finish_reason = chunk.finish_reason or self.finish_reason
+        if chunk.prompt_tokens is not None:
+            self.prompt_tokens = chunk.prompt_tokens
+        if chunk.cached_tokens is not None:
+            self.cached_tokens = chunk.cached_tokens
+        if chunk.output_tokens is not None:
+            self.output_tokens = chunk.output_tokens
+        if chunk.output_tokens is None and chunk.total_tokens is not None:
+            self.output_tokens = max(self.output_tokens or 0, chunk.total_tokens)
+
+
+def count_tokens(told: array[int], total: int | None) -> tuple[int | None, list[int]]:
+    """Output tokens of an answer, and of each of its events; none each where unknown.
+
+    `told` is what each event says of itself (negative: nothing), `total` what usage says. The
+    total rules: where the events tell another sum, or do not tell, it is spread over them in
+    proportion to what they tell (evenly where they do not), by rounding running sums, so that
+    the parts are whole and sum to it. The number of events is never taken for one of tokens.
+    """
+    if not told:
+        return total, []
+    if total == len(told) == told.count(_UNTOLD):
+        return total, [1] * total
+    known = min(told) >= 0
+    summed = sum(told) if known else 0
+    if total is None:
+        return (summed, list(told)) if known else (None, [])
+    if known and summed == total:
+        return total, list(told)
+    weights = told if known and summed else [1] * len(told)
+    return total, _spread(weights, total)
+
+
+def _spread(weights: Sequence[int], total: int) -> list[int]:
+    whole = sum(weights)
+    parts, running, given = [], 0, 0
+    for weight in weights:
+        running += weight
+        upto = (2 * total * running + whole) // (2 * whole)
+        parts.append(upto - given)
+        given = upto
+    return parts
+
+
+def pack(event_us: array[int], tokens: list[int]) -> tuple[bytes, bytes]:
+    """`Answer.event_us` and `Answer.event_tokens`; an event of 65,536 tokens or more is split."""
+    if tokens and max(tokens) > TOKENS_MAX:
+        times, counts = array("I"), []
+        for us, count in zip(event_us, tokens, strict=True):
+            full, left = divmod(count, TOKENS_MAX)
+            parts = [TOKENS_MAX] * full + ([left] if left or not full else [])
+            times.extend([us] * len(parts))
+            counts += parts
+        event_us, tokens = times, counts
+    ones = not tokens or (min(tokens) == 1 and max(tokens) == 1)
+    return _little(event_us), b"" if ones else _little(array("H", tokens))
+
+
+def _little(numbers: array[int]) -> bytes:
+    if sys.byteorder == "big":
+        numbers = array(numbers.typecode, numbers)
+        numbers.byteswap()
+    return numbers.tobytes()
