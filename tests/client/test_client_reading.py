@@ -1,0 +1,245 @@
+"""Taking answers apart: any cut of the bytes gives the same, and shortcuts change nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from fault_server import DONE, STREAM, USAGE, WHOLE, chunked, head, token
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_dialect import TinyChat
+
+from costaudit.record.client.framing import Splitter, payload
+from costaudit.record.client.http1 import Framer, HttpFault
+from costaudit.record.client.likeness import Likeness
+from costaudit.record.client.transcript import Transcript, count_tokens, pack
+from costaudit.record.dialects.dialect import Chunk, Framing
+from costaudit.record.dialects.openai_chat import OpenAIChat
+
+BODY = b"".join(WHOLE)
+CODINGS = (
+    STREAM + chunked(*WHOLE),
+    STREAM + chunked(BODY),
+    STREAM + chunked(*[BODY[k : k + 11] for k in range(0, len(BODY), 11)]),
+    head(Content_Length=len(BODY)) + BODY,
+)
+
+
+def cuts(data, places):
+    at = sorted({min(place, len(data)) for place in places})
+    return [data[a:b] for a, b in zip([0, *at], [*at, len(data)], strict=True) if a != b]
+
+
+@given(st.sampled_from(CODINGS), st.lists(st.integers(0, 900), max_size=40))
+def test_any_cut_gives_the_same_body_and_the_same_ends(raw, places):
+    framer = Framer()
+    for piece in cuts(raw, places):
+        framer.feed(piece)
+    assert framer.done
+    assert b"".join(framer.pieces) == BODY
+    for piece, end in zip(framer.pieces, framer.ends, strict=True):
+        assert raw[end - len(piece) : end] == piece
+
+
+def test_many_chunks_at_once_are_as_one_by_one():
+    events = [token(str(k)) for k in range(50)]
+    raw = STREAM + chunked(*events, DONE)
+    at_once, one_by_one = Framer(), Framer()
+    at_once.feed(raw)
+    for start in range(0, len(raw), 300):
+        one_by_one.feed(raw[start : start + 300])
+    assert at_once.done
+    assert one_by_one.done
+    assert at_once.pieces == [*events, DONE]
+    assert b"".join(at_once.pieces) == b"".join(one_by_one.pieces)
+    assert [raw[end - 2 : end] for end in at_once.ends] == [b"\n\n"] * 51
+
+
+def test_chunks_with_line_ends_inside_are_not_split():
+    pieces = [b"data: x\r\n\r\n" * 40] * 60
+    framer = Framer()
+    framer.feed(STREAM + chunked(*pieces))
+    assert framer.pieces == pieces
+
+
+@given(st.binary(max_size=300))
+def test_rubbish_is_a_fault_or_waits_never_another_exception(rubbish):
+    framer = Framer()
+    try:
+        framer.feed(STREAM + rubbish)
+    except HttpFault:
+        return
+    assert len(b"".join(framer.pieces)) <= len(rubbish)
+
+
+@given(st.lists(st.integers(1, 900), max_size=30))
+def test_blocks_do_not_depend_on_the_cut(places):
+    body = b": hi\n\n" + BODY.replace(b"\n\n", b"\r\n\r\n") + BODY
+    pieces = cuts(body, places)
+    ends = [sum(map(len, pieces[: k + 1])) for k in range(len(pieces))]
+    splitter = Splitter(Framing.SSE)
+    said = [payload(block, Framing.SSE) for block, _ in splitter.blocks(pieces, ends)]
+    whole = [event[6:-2] for event in WHOLE]
+    assert [each for each in said if each] == whole * 2
+    assert splitter.empty
+
+
+def test_ndjson_is_a_line_each():
+    splitter = Splitter(Framing.NDJSON)
+    lines = [b'{"a": 1}', b'{"a": 2}\r', b"", b'{"a": 3}']
+    body = b"\n".join(lines) + b"\n"
+    said = [payload(block, Framing.NDJSON) for block, _ in splitter.blocks([body], [len(body)])]
+    assert said == [b'{"a": 1}', b'{"a": 2}', b"", b'{"a": 3}']
+
+
+def event(text, **more):
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None} | more
+    said = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice]}
+    return b"data: " + json.dumps(said).encode()
+
+
+TEXTS = st.text(max_size=8)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            TEXTS.map(event),
+            st.sampled_from([" a", " b"]).map(event),
+            st.just(event("", finish_reason="stop")),
+            st.integers(0, 99).map(lambda n: event("x", token_ids=[n])),
+            TEXTS.map(lambda t: event("x", delta={"role": t, "content": ""})),
+            TEXTS.map(lambda t: b'data: {"error": {"message": ' + json.dumps(t).encode() + b"}}"),
+            st.just(b'data: {"choices":[],"usage":{"completion_tokens":7,"prompt_tokens":2}}'),
+        ),
+        max_size=12,
+    )
+)
+def test_what_is_recognised_means_what_reading_says(blocks):
+    likeness, dialect = Likeness(), OpenAIChat()
+    for block in blocks:
+        read = dialect.read(payload(block, Framing.SSE))
+        if likeness.same(block):
+            assert likeness.chunk == read
+        else:
+            likeness.learn(block, read)
+
+
+def test_most_of_a_stream_is_recognised():
+    likeness, dialect = Likeness(), OpenAIChat()
+    read = 0
+    for word in [" the", " of", ' "quoted"', " caf\u00e9", "\n", " end", " tab\t", "\\"] * 8:
+        block = event(word)
+        if not likeness.same(block):
+            read += 1
+            likeness.learn(block, dialect.read(payload(block, Framing.SSE)))
+    assert read == 2
+
+
+def test_a_number_that_changes_teaches_nothing():
+    likeness = Likeness()
+    for number in (1, 2, 3):
+        block = b'data: {"content": "x", "n": %d, "m": "y"}' % number
+        assert not likeness.same(block)
+        likeness.learn(block, Chunk(output=True))
+    assert not likeness.learnt
+
+
+def test_a_run_holds_only_what_is_alike():
+    likeness = Likeness()
+    for word in (" a", " b"):
+        likeness.learn(event(word), Chunk(output=True))
+    good = [event(f" {n}") + b"\n\n" for n in range(5)]
+    assert likeness.all_same(good, b"\n\n")
+    for bad in (
+        event("", finish_reason="stop") + b"\n\n",
+        event("") + b"\n\n",
+        b"\n\n",
+        good[0] * 2,
+        good[0][:-1],
+    ):
+        assert not likeness.all_same([*good, bad, *good], b"\n\n")
+    joined = b"".join(good)
+    assert not likeness.all_same([joined[:100], joined[100:]], b"\n\n")
+
+
+def read_all(pieces, dialect):
+    transcript = Transcript(dialect)
+    ends = [sum(map(len, pieces[: k + 1])) for k in range(len(pieces))]
+    transcript.read(pieces, ends)
+    transcript.stamp(ends, [10_000_000 * (k + 1) for k in range(len(ends))], 0)
+    return transcript
+
+
+def test_an_event_has_the_time_of_the_read_that_completed_it():
+    events = [token("a"), token("b"), token("c"), DONE]
+    body = b"".join(events)
+    middle = len(events[0]) + len(events[1]) - 1
+    transcript = Transcript(TinyChat())
+    pieces, ends = [body[:middle], body[middle:]], [middle, len(body)]
+    transcript.read(pieces, ends)
+    transcript.stamp(ends, [1_000_000, 5_000_000], 0)
+    assert [*transcript.event_us] == [1_000, 5_000, 5_000]
+    assert transcript.shared == 1
+    assert transcript.done
+
+
+def test_a_run_and_one_by_one_say_the_same():
+    words = [random.Random(7).choice([" a", " bc", '\\"', "\\n", ""]) for _ in range(300)]
+    pieces = [token(word) for word in words] + [token("z", '"length"'), USAGE, DONE]
+    by_run = read_all(pieces, OpenAIChat())
+    by_one = Transcript(OpenAIChat())
+    for k, piece in enumerate(pieces):
+        by_one.read([piece], [len(piece)])
+        by_one.stamp([len(piece)], [10_000_000 * (k + 1)], 0)
+    assert [*by_run.event_us] == [*by_one.event_us]
+    assert [*by_run.event_tokens] == [*by_one.event_tokens]
+    assert by_run.shared == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "total", "expected"),
+    [
+        ([-1, -1, -1, -1], 16, (16, [4, 4, 4, 4])),
+        ([-1, -1, -1], 4, (4, [1, 2, 1])),
+        ([-1, -1], None, (None, [])),
+        ([3, 1], None, (4, [3, 1])),
+        ([3, 1], 4, (4, [3, 1])),
+        ([3, 1], 8, (8, [6, 2])),
+        ([0, 0], 4, (4, [2, 2])),
+        ([2, -1], 4, (4, [2, 2])),
+        ([-1, -1, -1], 1, (1, [0, 1, 0])),
+        ([], 5, (5, [])),
+        ([], None, (None, [])),
+    ],
+)
+def test_tokens_of_events(told, total, expected):
+    from array import array
+
+    assert count_tokens(array("q", told), total) == expected
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.integers(0, 10_000))
+def test_parts_sum_to_the_total(told, total):
+    from array import array
+
+    _, parts = count_tokens(array("q", told), total)
+    assert sum(parts) == total
+    assert min(parts) >= 0
+
+
+def test_more_tokens_than_a_uint16_holds():
+    from array import array
+
+    us, tokens = pack(array("I", [5, 9]), [150_000, 2])
+    assert [*array("I", us)] == [5, 5, 5, 9]
+    assert [*array("H", tokens)] == [65_535, 65_535, 18_930, 2]
+
+
+def test_times_beyond_a_uint32_stay_at_its_end():
+    transcript = Transcript(TinyChat())
+    transcript.read([token("a")], [10])
+    transcript.stamp([10], [10**13], 0)
+    assert [*transcript.event_us] == [2**32 - 1]
