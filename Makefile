@@ -18,6 +18,7 @@ audit: $(VENV)/.local  ## install, then audit the demo model: demo.costaudit and
 
 test: $(VENV)/.dev check-static  ## install what the tests need, then run the whole suite
 	@.ci/system-parts.sh
+	$(BIN)/python tests/parts/install.py models vllm transformers triton prometheus
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev check-static  ## lint, types, floors and the fast tests: within a minute

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from parts.cache import cache_folder
+
+pytest_plugins = ["parts.fixtures"]  # real servers, for tests marked `servers`
 
 settings.register_profile("ci", derandomize=True)  # a verdict on a change must repeat
 if os.environ.get("CI"):
@@ -57,7 +60,4 @@ def checkout() -> Path:
 @pytest.fixture(scope="session")
 def parts() -> Path:
     """Folder outside the checkout for heavy real parts: made once, kept between runs."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(os.environ.get("COSTAUDIT_TEST_CACHE") or home / "costaudit-tests")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return cache_folder()
