@@ -1,16 +1,18 @@
-"""The price of a device-hour: the user's own word first, the price book second, else unknown."""
+"""The price of a device-hour: as given, from the user's own book, from the lists, or unknown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from costaudit.facts.own_prices import NO_OWN_PRICES
 from costaudit.facts.prices import Price, price_of_cpu_core, price_of_gpu
 from costaudit.whatif.scenario import Prices
 
 if TYPE_CHECKING:
     import datetime as dt
 
+    from costaudit.facts.own_prices import Origin, OwnPrices
     from costaudit.measure.metrics import DeviceMetrics
 
 
@@ -27,16 +29,29 @@ class KnownPrice:
 
 
 def known_prices(
-    device: DeviceMetrics, *, given_usd: float | None, reserved_usd: float | None, today: dt.date
+    device: DeviceMetrics,
+    *,
+    given_usd: float | None,
+    reserved_usd: float | None,
+    today: dt.date,
+    own: OwnPrices = NO_OWN_PRICES,
 ) -> tuple[KnownPrice, ...]:
-    """On-demand and reserved price of one device-hour, as far as they are known."""
+    """On-demand and reserved price of one device-hour, as far as they are known.
+
+    What the user says rules over the user's own price book, and that over the shipped lists.
+    """
     found: list[KnownPrice] = []
+    mine = own.gpu(device.name)
     if given_usd is not None:
         found.append(_given("on-demand", given_usd, today))
+    elif mine is not None:
+        found.append(_own("on-demand", mine.on_demand_usd, mine.origin, today))
     elif (price := _book(device, today)) is not None:
         found.append(_listed(price))
     if reserved_usd is not None:
         found.append(_given("reserved", reserved_usd, today))
+    elif mine is not None and mine.reserved_1y_usd is not None:
+        found.append(_own("reserved", mine.reserved_1y_usd, mine.origin, today))
     return tuple(found)
 
 
@@ -61,6 +76,17 @@ def _given(kind: str, usd: float, today: dt.date) -> KnownPrice:
         source="given by the user",
         as_of=today.isoformat(),
         stale=False,
+        note="",
+    )
+
+
+def _own(kind: str, usd: float, origin: Origin, today: dt.date) -> KnownPrice:
+    return KnownPrice(
+        id=kind,
+        usd_per_device_h=usd,
+        source=f"own price book: {origin.source}",
+        as_of=origin.as_of,
+        stale=origin.stale(today),
         note="",
     )
 

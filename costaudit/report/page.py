@@ -26,10 +26,10 @@ def html_page(document: Mapping[str, Any]) -> str:
         FileNotFoundError: the installation has no templates.
     """
     seen = view(document)
-    style, script = (_asset(name) for name in ("page.css", "page.js"))
+    style, script = (asset(name) for name in ("page.css", "page.js"))
     dollars = document["bill"]["usd_per_1m_tokens"] is not None
     return (
-        _environment(autoescape=True)
+        environment(autoescape=True)
         .get_template("page.html")
         .render(
             v=seen,
@@ -38,8 +38,8 @@ def html_page(document: Mapping[str, Any]) -> str:
             orders=drawing.orders(seen.orders, dollars=dollars),
             style=style,
             script=script,
-            style_hash=_hash(style),
-            script_hash=_hash(script),
+            style_hash=source_hash(style),
+            script_hash=source_hash(script),
         )
     )
 
@@ -50,11 +50,12 @@ def markdown(document: Mapping[str, Any]) -> str:
     Raises:
         FileNotFoundError: the installation has no templates.
     """
-    text = _environment(autoescape=False).get_template("report.md").render(v=view(document))
+    text = environment(autoescape=False).get_template("report.md").render(v=view(document))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _environment(*, autoescape: bool) -> Environment:
+def environment(*, autoescape: bool) -> Environment:
+    """The shipped templates; escaping is off for Markdown alone."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -87,11 +88,12 @@ def markdown_code(text: str) -> str:
     return f"{fence}sh\n{text.strip()}\n{fence}"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A style or script that ships beside the templates."""
     return (shipped("templates") / name).read_text(encoding="utf-8").strip()
 
 
-def _hash(text: str) -> str:
+def source_hash(text: str) -> str:
     """A source expression of a Content-Security-Policy for this very text."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"

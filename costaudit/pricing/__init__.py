@@ -1,0 +1,1 @@
+"""Demand, capacity, contracts: the cheapest way to pay for what is served, and its risk."""

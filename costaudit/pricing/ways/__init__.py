@@ -1,0 +1,1 @@
+"""One file per kind of way to pay, each with a constant KIND; found by being there."""
