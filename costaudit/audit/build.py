@@ -23,6 +23,7 @@ from costaudit.audit.unknowns import explain
 from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
 from costaudit.bill.scaling import scaled
 from costaudit.bill.waterfall import build_bill
+from costaudit.facts.own_prices import NO_OWN_PRICES
 from costaudit.ground.stats import Interval
 from costaudit.measure.derive import Derived, derive
 from costaudit.measure.served_derive import derive_served
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from costaudit.bill.slices import Bill
+    from costaudit.facts.own_prices import OwnPrices
     from costaudit.plan.plan import Plan
     from costaudit.playbook.load import Entry
     from costaudit.whatif.outcome import Outcome
@@ -50,10 +52,14 @@ MOST_ERROR_SHARE = 0.15  # of held-out probes; a worse model makes no claim in d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditOptions:
-    """How to judge a recording: prices per device-hour, and the day that makes prices stale."""
+    """How to judge a recording: prices per device-hour, and the day that makes prices stale.
+
+    A price given here rules over the user's `own` book, and that over the shipped lists.
+    """
 
     usd_per_device_h: float | None = None
     reserved_usd_per_device_h: float | None = None
+    own: OwnPrices = NO_OWN_PRICES
     today: dt.date | None = None
 
 
@@ -112,6 +118,7 @@ def _join(derived: Derived, options: AuditOptions, tell: Callable[[float], None]
         metrics.device,
         given_usd=options.usd_per_device_h,
         reserved_usd=options.reserved_usd_per_device_h,
+        own=options.own,
         today=options.today or dt.datetime.now(dt.UTC).date(),
     )
     billed = Prices(usd_per_device_h=None) if refused else scenario_prices(prices)

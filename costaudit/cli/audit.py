@@ -9,17 +9,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def audit(run: Path, *, price: float | None, reserved_price: float | None) -> dict[str, Any]:
+def audit(
+    run: Path,
+    *,
+    price: float | None,
+    reserved_price: float | None,
+    prices: Path | None = None,
+) -> dict[str, Any]:
     """The Audit document of a recording at these prices (USD per device-hour).
+
+    `prices` is the user's own price book; a price given beside it rules.
 
     Raises:
         CostauditError: it is no recording, or holds too little to be audited.
     """
     from costaudit.audit.build import AuditOptions, build_audit
     from costaudit.cli.progress import shown_progress
+    from costaudit.facts.own_book import read_own_prices
+    from costaudit.facts.own_prices import NO_OWN_PRICES
     from costaudit.record.options import Progress
 
-    options = AuditOptions(usd_per_device_h=price, reserved_usd_per_device_h=reserved_price)
+    own = NO_OWN_PRICES if prices is None else read_own_prices(prices)
+    options = AuditOptions(
+        usd_per_device_h=price, reserved_usd_per_device_h=reserved_price, own=own
+    )
     with shown_progress() as listener:
         began = time.monotonic()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,4 +51,7 @@ Price = Annotated[
 ReservedPrice = Annotated[
     float | None,
     typer.Option("--reserved-price", help="USD per reserved device-hour.", callback=positive_usd),
+]
+PriceBook = Annotated[
+    Path | None, typer.Option("--prices", help="Your own price book, a TOML file.")
 ]

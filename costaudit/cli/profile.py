@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from costaudit.cli.groups import grouped
-from costaudit.cli.options import Json, Price, ReservedPrice
+from costaudit.cli.options import Json, Price, PriceBook, ReservedPrice
 from costaudit.cli.server import ServerFlags, is_server
 
 
@@ -66,6 +66,7 @@ def profile(
     html: Html = None,
     price: Price = None,
     reserved_price: ReservedPrice = None,
+    prices: PriceBook = None,
     resume: Resume = None,
     force: Force = False,
     as_json: Json = False,
@@ -91,7 +92,7 @@ def profile(
         return
     check_place(html)
     path = record(asked, resume=resume, force=force)
-    document = audit(path, price=price, reserved_price=reserved_price)
+    document = audit(path, price=price, reserved_price=reserved_price, prices=prices)
     _show(document, path, html=html, as_json=as_json)
 
 

@@ -7,17 +7,19 @@ from typing import Annotated
 
 import typer
 
-from costaudit.cli.options import Price, ReservedPrice  # noqa: TC001 - read by typer
+from costaudit.cli.options import Price, PriceBook, ReservedPrice  # noqa: TC001 - read by typer
 
 
 def report(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="A recording, such as demo.costaudit.")
     ],
+    *,
     form: Annotated[str, typer.Option("--format", help="console, html, md or json.")] = "console",
     out: Annotated[Path | None, typer.Option("-o", help="Write to this file.")] = None,
     price: Price = None,
     reserved_price: ReservedPrice = None,
+    prices: PriceBook = None,
 ) -> None:
     """Render the audit of a recording; needs no model and no GPU."""
     from costaudit.cli.audit import audit
@@ -26,7 +28,7 @@ def report(
 
     wanted = format_named(form)
     check_place(out)
-    document = audit(run, price=price, reserved_price=reserved_price)
+    document = audit(run, price=price, reserved_price=reserved_price, prices=prices)
     if out is None:
         typer.echo(render(document, wanted, **terminal()), nl=False, color=True)
     else:

@@ -46,9 +46,8 @@ def run_rung(
     under way are handed over as cut off. An exception, Ctrl-C too, closes everything before it
     leaves. `on_answer` is called in idle moments, from this thread.
 
-    Whatever the server does is an answer with an `error`, never an exception. A server that
-    cannot be reached gives one such answer and ends the rung. `route`, where the caller has one
-    already, holds the first of the rung's connections.
+    Whatever the server does is an answer with an `error`, never an exception; one that cannot be
+    reached ends the rung. `route`, if there is one already, holds the first connection.
 
     Raises:
         UsageError: the URL, a header or the rung makes no sense.
