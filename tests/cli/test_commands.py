@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from costaudit.cli import audit, catalogue, doctor, gate, main, profile, progress, report
+from costaudit.cli import audit, catalogue, doctor, gate, main, profile, progress, recording, report
 from costaudit.cli.options import bytes_of
 from costaudit.ground.errors import UsageError
 from costaudit.record.options import Progress
@@ -21,7 +21,7 @@ def prices(monkeypatch):
     """The audit of any recording is the sample; what was asked for is kept."""
     asked = []
 
-    def fake(run, *, price, reserved_price):
+    def fake(run, *, price, reserved_price, prices=None):
         asked.append((run, price, reserved_price))
         return json.loads(SAMPLE.read_text(encoding="utf-8"))
 
@@ -85,11 +85,18 @@ def test_profile_records_audits_and_writes(prices, capsys, tmp_path, monkeypatch
 
 def test_profile_goes_on_with_a_recording(prices, tmp_path, monkeypatch):
     from costaudit.record import profile as room
+    from costaudit.record.probing import profile as servers
+    from costaudit.recording.recording import Recording
 
     seen = []
-    monkeypatch.setattr(room, "resume_profile", lambda p, *, progress: seen.append(p) or p)
-    assert main.run(["profile", "--resume", "x.costaudit"]) == 0
-    assert seen == [Path("x.costaudit")]
+    monkeypatch.setattr(room, "resume_profile", lambda p, *, progress: seen.append("model") or p)
+    monkeypatch.setattr(servers, "resume_server", lambda p, *, progress: seen.append("server") or p)
+    for kind in ("profile", "server"):
+        path = tmp_path / f"{kind}.costaudit"
+        with Recording.create(path) as recording:
+            recording.set_meta(kind=kind)
+        assert main.run(["profile", "--resume", str(path)]) == 0
+    assert seen == ["model", "server"]
 
 
 def test_force_replaces_a_recording_and_nothing_else(prices, tmp_path, monkeypatch):
@@ -110,10 +117,11 @@ def test_force_replaces_a_recording_and_nothing_else(prices, tmp_path, monkeypat
         ("meta-llama/Llama-3.1-8B", "Llama-3.1-8B"),
         ("/models/my/", "my"),
         ("/", "run"),
+        ("http://10.0.0.7:8000/v1", "10.0.0.7-8000"),
     ],
 )
 def test_a_recording_is_named_after_its_target(target, name):
-    assert profile.default_path(target) == Path(f"{name}.costaudit")
+    assert recording.default_path(target) == Path(f"{name}.costaudit")
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,9 @@ def run_rung(
     `stop` is asked ten times a second at most; what it answers, if anything, ends the rung:
     nothing more is sent, connections are closed (a server then stops generating), and answers
     under way are handed over as cut off. An exception, Ctrl-C too, closes everything before it
-    leaves. `on_answer` is called in idle moments, from this thread.
-
-    Whatever the server does is an answer with an `error`, never an exception; one that cannot be
-    reached ends the rung. `route`, if there is one already, holds the first connection.
+    leaves. `on_answer` is called in idle moments, from this thread. Whatever the
+    server does is an answer with an `error`, never an exception; one that cannot be reached ends
+    the rung. `route`, if there is one already, holds the first connection.
 
     Raises:
         UsageError: the URL, a header or the rung makes no sense.
