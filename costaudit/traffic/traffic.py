@@ -10,6 +10,8 @@ class Request:
     """One request; lengths in tokens, arrival in seconds from the start of the window.
 
     The first `prefix_tokens` of the prompt are the same in all requests with this `prefix_id`.
+    Where a trace has `block_hashes` instead, each stands for one block of the prompt and all
+    before it: two requests share a prefix as far as these are equal.
     Static batching never mixes requests of different `batch`: they were not there together.
     """
 
@@ -19,6 +21,7 @@ class Request:
     prefix_id: int | None = None
     prefix_tokens: int = 0
     batch: int | None = None
+    block_hashes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,7 @@ class Traffic:
     requests: tuple[Request, ...]
     concurrency: int | None = None
     window_s: float | None = None  # declared length of the window; open loop only
+    hash_block_tokens: int = 16  # tokens that one of the `block_hashes` stands for
 
     @property
     def prompt_tokens(self) -> int:

@@ -88,18 +88,23 @@ def fit(
         free=free,
     )
     fitted = _solved(blank, probes)
-    errors = [
-        abs((fitted.seconds(p.load) + p.requests * fitted.request_s) / p.seconds - 1)
-        for p in usable
-        if p.held_out
-    ]
+    fitted = replace(
+        fitted,
+        fitted_points=len(probes),
+        notes=(NOTE,) if free else _open_questions(blank, probes),
+    )
+    return _judged(fitted, [point for point in usable if point.held_out])
+
+
+def _judged(fitted: StepTime, points: Sequence[StepPoint]) -> StepTime:
+    """With the errors on points that it has not seen."""
+    told = [fitted.seconds(p.load) + p.requests * fitted.request_s for p in points]
+    errors = [abs(s / p.seconds - 1) for s, p in zip(told, points, strict=True)]
     return replace(
         fitted,
         error_p50_share=percentile(errors, 0.5) if errors else None,
         error_p90_share=percentile(errors, 0.9) if errors else None,
-        fitted_points=len(probes),
         held_out_points=len(errors),
-        notes=(NOTE,) if free else _open_questions(blank, probes),
     )
 
 
@@ -109,7 +114,7 @@ def _solved(blank: StepTime, probes: Sequence[StepPoint]) -> StepTime:
     if blank.free:
         beliefs = free_beliefs(rows, seconds, experts=blank.shape.experts is not None)
     else:
-        links = blank.peaks.devices > 1  # else nothing crosses a link
+        links = blank.peaks.devices * blank.peaks.stages > 1  # else nothing crosses a link
         served = any(point.requests for point in probes)
         beliefs = {
             name: belief

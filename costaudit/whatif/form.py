@@ -50,12 +50,16 @@ ACTIVATION_BYTES = 2.0  # 16-bit activations cross the link, whatever the weight
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peaks:
-    """What the hardware of one replica can do at best (all its devices together)."""
+    """What the hardware of one replica can do at best (all its devices together).
+
+    A replica has `devices` for each of its pipeline `stages`.
+    """
 
     flops_per_s: float  # dense, at the dtype the weights are multiplied in
     bandwidth_bytes_per_s: float
     link_bytes_per_s: float | None = None  # of one device, per direction; None: unknown
     devices: int = 1  # tensor-parallel degree
+    stages: int = 1  # pipeline-parallel degree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,32 +77,35 @@ def columns(load: StepLoad, hosted: Hosted) -> dict[str, float]:
 
     Weights and FLOPs as `target.work` counts them. Where there are more devices than KV heads,
     each device reads a copy of the cache (one latent head: all of them do). A ring all-reduce
-    moves 2·(n-1)/n of the activations over each device's link.
+    moves 2·(n-1)/n of the activations over each device's link; between two pipeline stages they
+    cross it once. The load is one part of a pipeline's, which passes the stages one by one.
     """
     shape, peaks = hosted.shape, hosted.peaks
-    bandwidth, devices, rows = peaks.bandwidth_bytes_per_s, peaks.devices, load.rows
+    devices, rows, hops = peaks.devices, load.rows, peaks.stages - 1
+    flops = peaks.flops_per_s / peaks.stages  # of the stage at work
+    bandwidth = peaks.bandwidth_bytes_per_s / peaks.stages
     weights_s = work.weight_bytes(shape, rows, hosted.param_bytes) / bandwidth
     kv_s = work.decode_kv_bytes(shape, load, hosted.kv_element_bytes) / bandwidth
     collectives = COLLECTIVES_PER_LAYER * shape.layers if devices > 1 else 0
     ring_s = 0.0
-    if collectives and peaks.link_bytes_per_s:
-        moved = 2.0 * (devices - 1) / devices * rows * shape.hidden * ACTIVATION_BYTES
-        ring_s = collectives * moved / peaks.link_bytes_per_s
+    if peaks.link_bytes_per_s:
+        activations_s = rows * shape.hidden * ACTIVATION_BYTES / peaks.link_bytes_per_s
+        ring_s = (collectives * 2.0 * (devices - 1) / devices + hops) * activations_s
     kv_heads = 1 if shape.latent is not None else shape.kv_heads
     compute_s = linear_s = 0.0
     if load.prefill_tokens:
-        compute_s = work.prefill_flops(shape, load) / peaks.flops_per_s
+        compute_s = work.prefill_flops(shape, load) / flops
         unseen, blind = replace(load, prefill_pairs=0), replace(shape, windows=())
-        linear_s = work.prefill_flops(blind, unseen) / peaks.flops_per_s
+        linear_s = work.prefill_flops(blind, unseen) / flops
     return {
         "overhead": 1.0,
         "sequences": load.decode_seqs + load.prefill_seqs,
         "weights": weights_s,
         "weights_gemm": weights_s if rows > 1 else 0.0,
         "kv": kv_s * max(1.0, devices / kv_heads),
-        "decode_compute": work.decode_flops(shape, load) / peaks.flops_per_s,
+        "decode_compute": work.decode_flops(shape, load) / flops,
         "prefill_compute": compute_s,
         "prefill_attention": compute_s - linear_s,
         "link": ring_s,
-        "link_latency": float(collectives),
+        "link_latency": float(collectives + hops),
     }

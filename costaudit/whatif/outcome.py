@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from costaudit.whatif.latency import Gaps
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,10 +25,17 @@ class KvOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Result of one simulated window; times in device-seconds of one replica.
+    """Result of one simulated window; times in seconds of a replica, summed over replicas.
 
     `busy_terms_s` splits the busy seconds by the step time's terms; it sums to `busy_s`.
-    `window_s` = `busy_s` + `queue_idle_s` + `demand_idle_s`.
+    `window_s` = `busy_s` + `queue_idle_s` + `demand_idle_s`. `ttft_s` and `e2e_s` hold every
+    request in the order of the traffic, `tpot_s` and `longest_gap_s` those of more than one
+    token. A speculative step that yields several tokens is one gap.
+
+    Attributes:
+        mixed_s: busy seconds of steps in which prompts rode along with decoding rows.
+        recompute_s: part of `prefill_s` that went to tokens computed before a preemption.
+        gaps: between the tokens of a request, all requests pooled.
     """
 
     prompt_tokens: int
@@ -46,3 +55,8 @@ class Outcome:
     ttft_s: tuple[float, ...] = ()
     tpot_s: tuple[float, ...] = ()
     busy_terms_s: Mapping[str, float] = field(default_factory=dict)
+    e2e_s: tuple[float, ...] = ()
+    longest_gap_s: tuple[float, ...] = ()
+    gaps: Gaps = field(default_factory=Gaps)
+    mixed_s: float = 0.0
+    recompute_s: float = 0.0

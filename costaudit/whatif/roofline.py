@@ -38,7 +38,9 @@ def roofline(load: StepLoad, hosted: Hosted) -> Roofline:
     FLOPs are 2·(N_active + h·V)·B, the rest of `work.decode_flops` is attention.
     """
     shape, param_bytes, element_bytes = hosted.shape, hosted.param_bytes, hosted.kv_element_bytes
-    flops, bandwidth = hosted.peaks.flops_per_s, hosted.peaks.bandwidth_bytes_per_s
+    stages = hosted.peaks.stages  # one of them works at a time
+    flops = hosted.peaks.flops_per_s / stages
+    bandwidth = hosted.peaks.bandwidth_bytes_per_s / stages
     read = work.weight_bytes(shape, load.decode_seqs, param_bytes) if load.decode_seqs else 0.0
     prefill_s = 0.0
     if load.prefill_tokens:

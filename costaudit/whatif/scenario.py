@@ -27,12 +27,40 @@ class KvLayout(StrEnum):
     PAGED = "paged"  # blocks on demand
 
 
+class Router(StrEnum):
+    """How requests are spread over replicas."""
+
+    ROUND_ROBIN = "round-robin"
+    LEAST_LOAD = "least-load"  # to the replica with the fewest unfinished requests
+    PREFIX_AFFINITY = "prefix-affinity"  # requests with the same prefix to the same replica
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speculation:
+    """Speculative decoding: a draft of some tokens, verified in one step.
+
+    `accepted_share` is the chance that a drafted token is accepted, those before it being so;
+    `draft_cost_share` what drafting one token costs, of a plain decode step of the same rows.
+    """
+
+    draft_tokens: int
+    accepted_share: float
+    draft_cost_share: float = 0.0
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Mean tokens of one step: 1 + a + … + a^k (Leviathan et al. 2023, eq. 1)."""
+        return sum(self.accepted_share**i for i in range(self.draft_tokens + 1))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knobs:
     """Settings of the engine. `kv_budget_tokens` is what the KV memory holds, in tokens.
 
-    `max_num_batched_tokens` bounds the rows of a continuous step (longer prompts are computed in
-    chunks); None: prompts are computed whole. `prefix_caching` needs the paged layout: elsewhere
+    `max_num_batched_tokens` bounds the rows of a continuous step; None: no bound. With
+    `chunked_prefill` a longer prompt is computed in chunks, without it waits for a step that it
+    fits into whole. `kv_watermark_share` of the blocks stays free when a request is admitted
+    beside others. `prefix_caching` needs the paged layout: elsewhere
     there are no blocks to share and it is without effect. `batch_wait_s` is how long a static
     batch that is not full is held open for more requests; 0 starts with what is there,
     `math.inf` waits until the batch is full or nobody is left to come.
@@ -47,6 +75,9 @@ class Knobs:
     prefix_caching: bool = False
     max_model_len: int = 0  # reserved per sequence by a static cache; 0: the model's own
     batch_wait_s: float = 0.0
+    chunked_prefill: bool = True
+    kv_watermark_share: float = 0.0
+    speculation: Speculation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +98,7 @@ class Scenario:
     """Hardware and model (inside the step time), engine knobs, traffic and prices.
 
     `device_kind` is "cpu" or "cuda", "" where unknown: low-precision kernels differ by it.
+    `devices` are those of one replica; the traffic is spread over `replicas` of them by `router`.
     """
 
     shape: ModelShape
@@ -76,3 +108,5 @@ class Scenario:
     prices: Prices
     devices: int = 1
     device_kind: str = ""
+    replicas: int = 1
+    router: Router = Router.ROUND_ROBIN

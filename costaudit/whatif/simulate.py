@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import InconclusiveError, UsageError
-from costaudit.whatif.continuous import run_continuous
-from costaudit.whatif.kv_pool import pool_of
-from costaudit.whatif.ledger import Ledger
-from costaudit.whatif.line import final_tokens
+from costaudit.whatif.replicas import run_replicas
 from costaudit.whatif.scenario import Batching
-from costaudit.whatif.static_batching import run_static
+from costaudit.whatif.schedule import machine_of
+from costaudit.whatif.serving import run
+from costaudit.whatif.sharing import columns_of
 
 if TYPE_CHECKING:
     from costaudit.whatif.outcome import Outcome
@@ -37,33 +36,37 @@ NOTHING_RELIEVED = Relief()
 
 
 def simulate(scenario: Scenario, relief: Relief = NOTHING_RELIEVED) -> Outcome:
-    """What happens in this scenario, on one replica, in seconds and tokens.
+    """What happens in this scenario, in seconds of a replica (of all of them) and tokens.
 
     Raises:
         UsageError: a knob or a length is below 1, so that nothing could ever run.
-        InconclusiveError: a request needs more KV memory than there is.
+        InconclusiveError: a request needs more KV memory than there is, or a larger step.
     """
     if relief.padding:
         scenario = _unpadded(scenario)
     _check_numbers(scenario)
     _check_memory(scenario)
-    knobs, traffic = scenario.knobs, scenario.traffic
-    ledger = Ledger(block_tokens=knobs.kv_block_tokens)
-    match knobs.batching:
-        case Batching.STATIC:
-            end_s = run_static(scenario, ledger, perfect_prefix=relief.duplicate_prefill)
-        case Batching.CONTINUOUS:
-            end_s = run_continuous(
-                scenario,
-                ledger,
-                perfect_prefix=relief.duplicate_prefill,
-                free_resume=relief.preemption,
-            )
-        case _:
-            assert_never(knobs.batching)
-    if traffic.concurrency is None and traffic.window_s is not None:
-        ledger.demand_idle_s += max(traffic.window_s - end_s, 0.0)
-    return ledger.outcome()
+    if scenario.replicas > 1:
+        return run_replicas(
+            scenario,
+            lambda part: _serve(part, relief),
+            perfect_prefix=relief.duplicate_prefill,
+            free_resume=relief.preemption,
+        )
+    outcome, traffic = _serve(scenario, relief), scenario.traffic
+    if traffic.concurrency is not None or traffic.window_s is None:
+        return outcome
+    idle_s = max(traffic.window_s - outcome.window_s, 0.0)
+    return replace(
+        outcome,
+        demand_idle_s=outcome.demand_idle_s + idle_s,
+        window_s=outcome.window_s + idle_s,
+    )
+
+
+def _serve(scenario: Scenario, relief: Relief) -> Outcome:
+    """One replica, until its last request is done."""
+    return run(scenario, perfect_prefix=relief.duplicate_prefill, free_resume=relief.preemption)
 
 
 def _unpadded(scenario: Scenario) -> Scenario:
@@ -75,26 +78,39 @@ def _unpadded(scenario: Scenario) -> Scenario:
 
 
 def _check_numbers(scenario: Scenario) -> None:
-    knobs, traffic = scenario.knobs, scenario.traffic
+    knobs, traffic, drafts = scenario.knobs, scenario.traffic, scenario.knobs.speculation
     least = {
         "max_num_seqs": knobs.max_num_seqs,
         "kv_block_tokens": knobs.kv_block_tokens,
         "max_num_batched_tokens": knobs.max_num_batched_tokens,
         "concurrency": traffic.concurrency,
-        "prompt_tokens": min((r.prompt_tokens for r in traffic.requests), default=None),
+        "hash_block_tokens": traffic.hash_block_tokens,
+        "replicas": scenario.replicas,
+        "draft_tokens": drafts.draft_tokens if drafts else None,
     }
     for name, value in least.items():
         if value is not None and value < 1:
-            raise UsageError(
-                f"{name} = {value}: nothing can run with that",
-                hint="it must be at least 1",
-            )
+            raise _impossible(name, value)
+    shares = {"kv_watermark_share": knobs.kv_watermark_share}
+    if drafts:
+        shares["accepted_share"] = drafts.accepted_share
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise UsageError(f"{name} = {share}: a share is from 0 to 1", hint="90 % is 0.9")
+    shortest = columns_of(traffic, knobs.kv_block_tokens).shortest_tokens
+    if shortest is not None and shortest < 1:
+        raise _impossible("prompt_tokens", shortest)
+
+
+def _impossible(name: str, value: int) -> UsageError:
+    return UsageError(f"{name} = {value}: nothing can run with that", hint="it must be at least 1")
 
 
 def _check_memory(scenario: Scenario) -> None:
-    pool = pool_of(scenario)
-    longest = max((final_tokens(r) for r in scenario.traffic.requests), default=0)
-    if pool.blocks(longest) > pool.total:
+    machine = machine_of(scenario)
+    columns = columns_of(scenario.traffic, scenario.knobs.kv_block_tokens)
+    longest = columns.longest_tokens or 0
+    if -(-(longest + machine.width - 1) // machine.block_tokens) > machine.total_blocks:
         raise InconclusiveError(
             f"a request of {longest} tokens does not fit into KV memory for"
             f" {scenario.knobs.kv_budget_tokens} tokens ({scenario.knobs.kv_layout} layout)",

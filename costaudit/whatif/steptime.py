@@ -52,7 +52,7 @@ class StepTime:
         fitted = self._fitted_s(load)
         if not self.ideal_kernels:
             return fitted
-        light = light_s(roofline(load, self.hosted), _kernels_s(fitted))
+        light = light_s(roofline(self._part(load), self.hosted), _kernels_s(fitted))
         return {
             "overhead": fitted["overhead"],
             "sequences": fitted["sequences"],
@@ -91,7 +91,7 @@ class StepTime:
         max(FLOPs, weights+KV bytes), split into weights (linear part) and KV (attention part).
         Never above the fitted seconds without overhead.
         """
-        return light_s(roofline(load, self.hosted), _kernels_s(self._fitted_s(load)))
+        return light_s(roofline(self._part(load), self.hosted), _kernels_s(self._fitted_s(load)))
 
     def without(
         self, *, kernel_inefficiency: bool = False, step_overhead: bool = False
@@ -143,7 +143,7 @@ class StepTime:
 
     def columns(self, load: StepLoad) -> dict[str, float]:
         """Value of each column of the form for one step, before any coefficient."""
-        return columns(load, self.hosted)
+        return columns(self._part(load), self.hosted)
 
     @property
     def hosted(self) -> Hosted:
@@ -186,7 +186,24 @@ class StepTime:
         return kinks
 
     def _margins_s(self, load: StepLoad) -> tuple[float, ...]:
-        return margins_s(roofline(load, self.hosted), _kernels_s(self._fitted_s(load)))
+        return margins_s(roofline(self._part(load), self.hosted), _kernels_s(self._fitted_s(load)))
+
+    def _part(self, load: StepLoad) -> StepLoad:
+        """What one stage of a pipeline works on at a time: the sequences spread over the stages.
+
+        All sequences get their next token while one part passes all stages.
+        """
+        seqs = load.decode_seqs + load.prefill_seqs
+        parts = max(1.0, min(float(self.peaks.stages), seqs))
+        if parts == 1.0:
+            return load
+        return StepLoad(
+            prefill_tokens=load.prefill_tokens / parts,
+            prefill_pairs=load.prefill_pairs / parts,
+            prefill_seqs=load.prefill_seqs / parts,
+            decode_seqs=load.decode_seqs / parts,
+            decode_context_tokens=load.decode_context_tokens / parts,
+        )
 
 
 def _kernels_s(fitted: Mapping[str, float]) -> float:

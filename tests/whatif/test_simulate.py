@@ -7,14 +7,21 @@ import time
 from dataclasses import replace
 
 import pytest
+from drawn_scenarios import SHAPE, STEP_TIME, scenarios
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_simulate_oracle import SHAPE, STEP_TIME, scenarios
 
 from costaudit.ground.errors import InconclusiveError, UsageError
 from costaudit.target.load import decode_load, prefill_load
 from costaudit.traffic.traffic import Request, Traffic
-from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenario
+from costaudit.whatif.scenario import (
+    Batching,
+    Knobs,
+    KvLayout,
+    Prices,
+    Scenario,
+    Speculation,
+)
 from costaudit.whatif.simulate import Relief, simulate
 
 EVERYTHING_RELIEVED = Relief(padding=True, duplicate_prefill=True, preemption=True)
@@ -77,7 +84,7 @@ def test_every_window_adds_up(drawn, batching, relief, wait_s):
 
 
 @settings(max_examples=150, deadline=None)
-@given(scenarios(caching=st.just(False)))
+@given(scenarios(caching=st.just(False), plain=True))
 def test_continuous_is_never_slower_than_static(drawn):
     """Within the same limits, no matter the layout, when all requests can be sent at any time."""
     closed = replace(drawn.traffic, concurrency=len(drawn.traffic.requests))
@@ -101,7 +108,7 @@ def test_more_kv_memory_never_hurts_batches_of_equal_requests(count, budget, mor
 
 
 @settings(max_examples=100, deadline=None)
-@given(scenarios(caching=st.just(False)))
+@given(scenarios(caching=st.just(False), plain=True))
 def test_ample_kv_memory_never_hurts_continuous_batching(drawn):
     knobs = replace(drawn.knobs, max_num_batched_tokens=None)
     closed = replace(drawn.traffic, concurrency=len(drawn.traffic.requests))
@@ -235,6 +242,51 @@ def test_a_request_that_fits_nowhere_is_named(batching, layout):
 def test_numbers_that_let_nothing_run_are_refused(concurrency, knobs):
     with pytest.raises(UsageError, match="nothing can run"):
         simulate(make(equal_requests(1), concurrency=concurrency, **knobs))
+
+
+def test_speculation_and_watermark_are_shares_that_make_sense():
+    for knobs, said in (
+        ({"speculation": Speculation(draft_tokens=0, accepted_share=0.5)}, "draft_tokens = 0"),
+        ({"speculation": Speculation(draft_tokens=2, accepted_share=80)}, "accepted_share = 80"),
+        ({"kv_watermark_share": -0.1}, "kv_watermark_share = -0.1"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            simulate(make(equal_requests(1), **knobs))
+
+
+def test_a_prompt_that_never_fits_a_step_is_told():
+    whole = {"batching": Batching.CONTINUOUS, "max_num_batched_tokens": 8}
+    assert simulate(make(equal_requests(2), **whole)).requests == 2  # in chunks
+    with pytest.raises(InconclusiveError, match="never admit"):
+        simulate(make(equal_requests(2), chunked_prefill=False, **whole))
+
+
+def test_speculation_by_hand():
+    """Two drafted tokens of which every one is accepted: three tokens a step."""
+    draft = Speculation(draft_tokens=2, accepted_share=1.0, draft_cost_share=0.1)
+    scenario = make(
+        equal_requests(1, prompt=10, output=7),
+        concurrency=1,
+        batching=Batching.CONTINUOUS,
+        speculation=draft,
+    )
+    outcome = simulate(scenario)
+    assert outcome.steps == 1 + 2
+    told = STEP_TIME.terms_s(decode_load(seqs=3, context_tokens=10))
+    verify = told | {"kv": told["kv"] / 3, "sequences": told["sequences"] / 3}
+    plain = STEP_TIME.seconds(decode_load(seqs=1, context_tokens=10))
+    first_step = sum(verify.values()) + 2 * 0.1 * plain
+    assert outcome.gaps.quantile_s(0.5) == pytest.approx(first_step, rel=0.006)
+    assert draft.tokens_per_step == 3
+
+
+def test_a_watermark_keeps_blocks_for_those_who_run():
+    paged = {"batching": Batching.CONTINUOUS, "kv_layout": KvLayout.PAGED, "kv_block_tokens": 4}
+    requests = equal_requests(8, prompt=12, output=16)
+    tight = make(requests, concurrency=8, max_num_seqs=8, kv_budget_tokens=80, **paged)
+    careful = with_batching(tight, Batching.CONTINUOUS, kv_watermark_share=0.4)
+    assert simulate(careful).kv.preemptions < simulate(tight).kv.preemptions
+    assert simulate(careful).requests == 8
 
 
 def test_a_thousand_requests_are_a_matter_of_milliseconds():
