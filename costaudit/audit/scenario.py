@@ -87,7 +87,7 @@ def scenario_of(
         shape=step_time.shape,
         step_time=step_time,
         knobs=_knobs(metrics, requests),
-        traffic=steady_traffic(metrics, requests),
+        traffic=steady_traffic(metrics, requests, think_s=step_time.request_s),
         prices=prices,
         devices=metrics.device.count,
         device_kind=metrics.device.kind,
@@ -102,8 +102,13 @@ def repeats(metrics: Metrics, requests: Sequence[RequestRow]) -> int:
     return max(1, math.ceil(wanted / max(1, len(requests))))
 
 
-def steady_traffic(metrics: Metrics, requests: Sequence[RequestRow]) -> Traffic:
-    """The replayed requests, repeated whole: static batches stay exactly as they were run."""
+def steady_traffic(
+    metrics: Metrics, requests: Sequence[RequestRow], *, think_s: float = 0.0
+) -> Traffic:
+    """The replayed requests, repeated whole: static batches stay exactly as they were run.
+
+    `think_s` is what a request of a server takes outside of the steps.
+    """
     batches = 1 + max(row.batch for row in requests)
     served = metrics.target.kind == SERVER
     repeated = (
@@ -121,6 +126,7 @@ def steady_traffic(metrics: Metrics, requests: Sequence[RequestRow]) -> Traffic:
         source=f"probe:{metrics.workload.probe}",
         requests=tuple(repeated),
         concurrency=_concurrency(metrics, requests),
+        think_s=think_s if served else 0.0,
     )
 
 

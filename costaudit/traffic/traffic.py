@@ -28,13 +28,15 @@ class Request:
 class Traffic:
     """A sequence of requests, sorted by arrival.
 
-    With `concurrency` the load is closed: a request arrives when an earlier one has finished,
-    arrivals are ignored and there is no idle for lack of demand. Without, arrivals rule.
+    With `concurrency` the load is closed: a request arrives `think_s` after an earlier one has
+    finished (way back and forth, front end, the user's own pause), arrivals are ignored and there
+    is no idle for lack of demand. Without, arrivals rule.
     """
 
     source: str
     requests: tuple[Request, ...]
     concurrency: int | None = None
+    think_s: float = 0.0  # closed loop of continuous batching only
     window_s: float | None = None  # declared length of the window; open loop only
     hash_block_tokens: int = 16  # tokens that one of the `block_hashes` stands for
 

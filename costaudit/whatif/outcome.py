@@ -30,7 +30,8 @@ class Outcome:
     `busy_terms_s` splits the busy seconds by the step time's terms; it sums to `busy_s`.
     `window_s` = `busy_s` + `queue_idle_s` + `demand_idle_s`. `ttft_s` and `e2e_s` hold every
     request in the order of the traffic, `tpot_s` and `longest_gap_s` those of more than one
-    token. A speculative step that yields several tokens is one gap.
+    token; a request's time outside the steps is in TTFT and E2E. A speculative step that yields
+    several tokens is one gap.
 
     Attributes:
         mixed_s: busy seconds of steps in which prompts rode along with decoding rows.

@@ -130,6 +130,7 @@ def machine_of(scenario: Scenario) -> Machine:
     machine = Machine(
         jobs=len(traffic.requests),
         concurrency=traffic.concurrency or 0,
+        think_s=traffic.think_s,
         full_rows=knobs.max_num_seqs,
         most_rows=min(knobs.max_num_seqs, len(traffic.requests)),
         batch_wait_s=knobs.batch_wait_s,

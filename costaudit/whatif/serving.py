@@ -138,7 +138,7 @@ def outcome_of(state: State, scenario: Scenario, served: Sequence[int] | None = 
         _column(state.jobs, name, served)
         for name in ("arrival_s", "first_s", "last_s", "longest_gap_s", "output_tokens")
     )
-    several = tokens > 1
+    several, outside_s = tokens > 1, scenario.step_time.request_s
     tpot = (last[several] - first[several]) / (tokens[several] - 1)
     terms = dict(zip(TERMS, (float(seconds) for seconds in state.seconds[SUMS:]), strict=True))
     busy = math.fsum(terms.values())
@@ -157,9 +157,9 @@ def outcome_of(state: State, scenario: Scenario, served: Sequence[int] | None = 
         padded_decode_rows=m.padded_rows,
         duplicate_prefill_tokens=int(m.duplicate_tokens),
         kv=_kv_outcome(m, scenario),
-        ttft_s=tuple((first - arrived).tolist()),
+        ttft_s=tuple((first - arrived + outside_s).tolist()),
         tpot_s=tuple(tpot.tolist()),
-        e2e_s=tuple((last - arrived).tolist()),
+        e2e_s=tuple((last - arrived + outside_s).tolist()),
         longest_gap_s=tuple(gap[several].tolist()),
         gaps=gaps_of(state.gaps),
         busy_terms_s=terms,

@@ -102,6 +102,7 @@ def traffics(draw):
         source="drawn",
         requests=tuple(requests),
         concurrency=draw(st.none() | st.integers(1, 8)),
+        think_s=draw(st.sampled_from([0.0, 0.0, 0.003, 0.1])),
         hash_block_tokens=grain,
     )
 

@@ -142,18 +142,22 @@ class Plain:
 
     def run(self):
         closed = self.scenario.traffic.concurrency
+        back = [0.0] * (closed or 0)  # when each idle client sends its next request
+        think_s = self.scenario.traffic.think_s
         while self.coming or self.waiting or self.inside:
-            if closed:
-                while self.coming and len(self.waiting) + len(self.inside) < closed:
-                    self.coming[0].arrival_s = self.now
-                    self.waiting.append(self.coming.pop(0))
+            while closed and self.coming and back and back[0] <= self.now:
+                self.coming[0].arrival_s = back.pop(0)
+                self.waiting.append(self.coming.pop(0))
             while not closed and self.coming and self.coming[0].arrival_s <= self.now:
                 self.waiting.append(self.coming.pop(0))
             if self.waiting or self.inside:
+                before = len(self.ended)
                 self.step()
+                back += [self.now + think_s] * (len(self.ended) - before)
             else:
-                self.idle_s += self.coming[0].arrival_s - self.now
-                self.now = self.coming[0].arrival_s
+                until_s = back[0] if closed else self.coming[0].arrival_s
+                self.idle_s += until_s - self.now
+                self.now = until_s
         self.ended.sort(key=lambda row: row.order)
         return self
 

@@ -41,12 +41,18 @@ def serve(s: State) -> None:
     """The whole traffic, in its order."""
     m = s.machine
     if m.concurrency > 0:
-        for _ in range(min(m.concurrency, m.jobs)):
-            enqueue(s, m.sent, 0.0)
+        m.due = min(m.concurrency, m.jobs)
+        for index in range(m.due):
+            s.jobs[index].arrival_s = 0.0
     else:
-        for index in range(m.jobs):
-            advance(s, s.jobs[index].arrival_s)
-            enqueue(s, index, s.jobs[index].arrival_s)
+        m.due = m.jobs
+    while m.sent < m.jobs and m.stuck == 0:
+        if m.sent < m.due:
+            arrival_s = s.jobs[m.sent].arrival_s
+            advance(s, arrival_s)
+            enqueue(s, m.sent, arrival_s)
+        else:  # closed loop: somebody must end before the next can come
+            _iterate(s, math.inf)
     advance(s, math.inf)
 
 
@@ -75,7 +81,10 @@ def advance(s: State, until_s: float) -> None:
             _iterate(s, until_s)
             continue
         if until_s < math.inf:
-            m.demand_idle_s += until_s - m.now_s
+            if m.concurrency > 0:
+                m.queue_idle_s += until_s - m.now_s  # every client's request is on its way
+            else:
+                m.demand_idle_s += until_s - m.now_s
             m.now_s = until_s
         return
 
@@ -257,8 +266,9 @@ def _finish(s: State, index: int) -> None:
     m.outstanding -= 1
     m.ended = m.ended + 1 if m.ended_s == m.now_s else 1
     m.ended_s = m.now_s
-    if m.concurrency > 0 and m.sent < m.jobs:
-        enqueue(s, m.sent, m.now_s)
+    if m.concurrency > 0 and m.due < m.jobs:
+        s.jobs[m.due].arrival_s = m.now_s + m.think_s
+        m.due += 1
 
 
 def _settle_memory(s: State, index: int) -> None:

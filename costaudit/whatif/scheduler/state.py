@@ -63,6 +63,7 @@ class Machine:
     # limits
     jobs: int = 0
     concurrency: int = 0  # clients of a closed loop; 0: open
+    think_s: float = 0.0  # of a client of a closed loop, between an answer and its next request
     most_rows: int = 0
     full_rows: int = 0  # a static batch is full with; most_rows is no more than there are jobs
     batched_tokens: int = 0  # rows of a step; 0: no limit
@@ -98,6 +99,7 @@ class Machine:
     fresh: int = NONE
     fresh_last: int = NONE
     arrived: int = 0  # static batching: requests up to here are there, those from `sent` on wait
+    due: int = 0  # closed loop: requests up to here have their time of arrival
     sent: int = 0
     outstanding: int = 0
     ended_s: float = 0.0  # when the latest requests ended …
