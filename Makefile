@@ -32,7 +32,11 @@ check-static: $(VENV)/.dev
 
 bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says what they show
 	@for script in bench/*.py; do \
-	  case $$script in bench/steptime.py) table=bench/data/silicon_serving.csv ;; *) table= ;; esac; \
+	  case $$script in \
+	    bench/steptime.py) table=bench/data/silicon_serving.csv ;; \
+	    bench/simulate.py) table="--synthetic 1000000" ;; \
+	    bench/clients.py) table=--quick ;; \
+	    *) table= ;; esac; \
 	  echo "== $$script $$table"; $(BIN)/python $$script $$table || exit 1; \
 	done
 
