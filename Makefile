@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help audit test check check-static bench docs clean
+.PHONY: help audit test check check-static gate bench docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -29,6 +29,10 @@ check-static: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+gate: $(VENV)/.local  ## record the demo and hold its counters against the stored baseline
+	$(BIN)/costaudit profile demo --dtype float32 -o gate.costaudit --force >/dev/null
+	$(BIN)/costaudit gate gate.costaudit --budget .ci/gate/budget.toml --baseline .ci/gate/baseline.json
 
 bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says what they show
 	@for script in bench/*.py; do \

@@ -11,6 +11,7 @@ import typer
 from costaudit.cli.groups import grouped
 from costaudit.cli.options import Json, Price, PriceBook, ReservedPrice
 from costaudit.cli.server import ServerFlags, is_server
+from costaudit.ground.errors import InconclusiveError
 
 
 def _flag(name: str, words: str) -> Any:
@@ -98,6 +99,7 @@ def profile(
 
 def _show(document: dict[str, Any], path: Path, *, html: Path | None, as_json: bool) -> None:
     from costaudit.cli.output import print_audit, write
+    from costaudit.cli.recording import UNDECIDED_HINT, undecided
     from costaudit.report.render import Format, render
 
     if html is not None:
@@ -105,3 +107,5 @@ def _show(document: dict[str, Any], path: Path, *, html: Path | None, as_json: b
     print_audit(document, as_json=as_json)
     page = f"   page: {html}" if html else ""
     typer.echo(f"\nrecording: {path}{page}", err=True)
+    if why := undecided(document):
+        raise InconclusiveError(f"inconclusive: {why}", hint=UNDECIDED_HINT)

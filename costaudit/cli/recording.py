@@ -10,8 +10,11 @@ from costaudit.cli.server import is_server, rung_of, server_name, server_options
 from costaudit.ground.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from costaudit.cli.profile import Asked
 
+UNDECIDED_HINT = "audit again when the machines are quiet, or give it more time with --seconds"
 DEMO_HINT = "`costaudit profile demo` audits a small model with random weights, right here"
 
 
@@ -104,6 +107,15 @@ def record_alone(asked: Asked, *, as_json: bool) -> None:
     )
     document = lone_rung(options, rung)
     print_json(document) if as_json else typer.echo(rung_text(document))
+
+
+def undecided(document: Mapping[str, Any]) -> str:
+    """Why an audit that was printed decides nothing: a server's, of which no dollars are claimed.
+
+    Of a model in this process that is said in the report alone.
+    """
+    refused = document["target"]["kind"] == "server" and document["steptime"]["refused"]
+    return str(document["steptime"]["why"]) if refused else ""
 
 
 def default_path(target: str) -> Path:

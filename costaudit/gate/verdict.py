@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.document import leaves, lookup, why_unknown
-from costaudit.gate.budget import Limit, Severity
+from costaudit.gate.own_figures import OWN_NAMES
 from costaudit.ground.errors import UsageError, did_you_mean
 from costaudit.ground.stats import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from costaudit.gate.budget import Limit
 
 SHORT_NAMES: Mapping[str, str] = {
     "usd_per_1m_tokens": "bill.usd_per_1m_tokens",
@@ -68,44 +70,6 @@ def judge(document: Mapping[str, Any], budget: Sequence[Limit]) -> tuple[Verdict
     return tuple(_verdict(document, limit) for limit in budget)
 
 
-def overall(verdicts: Iterable[Verdict]) -> Result:
-    """The verdict on the build: one broken error breaks it, one undecided leaves it undecided."""
-    results = {v.result for v in verdicts if v.limit.severity is Severity.ERROR}
-    for result in (Result.BROKEN, Result.INCONCLUSIVE):
-        if result in results:
-            return result
-    return Result.PASSED
-
-
-def exit_code(result: Result) -> int:
-    """0 passed, 1 broken, 3 inconclusive."""
-    return {Result.PASSED: 0, Result.BROKEN: 1, Result.INCONCLUSIVE: 3}[result]
-
-
-def as_json(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The verdicts for a machine; an open end of a limit is null."""
-    return {
-        "schema": "costaudit.gate/1",
-        "result": str(overall(verdicts)),
-        "verdicts": [
-            {
-                "metric": v.limit.metric,
-                "path": v.path,
-                "result": str(v.result),
-                "severity": str(v.limit.severity),
-                "value": v.value,
-                "interval": asdict(v.interval) if v.interval else None,
-                "min": v.limit.low if v.limit.low > float("-inf") else None,
-                "max": v.limit.high if v.limit.high < float("inf") else None,
-                "why": v.why,
-                "owner": v.limit.owner,
-                "reason": v.limit.reason,
-            }
-            for v in verdicts
-        ],
-    }
-
-
 def _verdict(document: Mapping[str, Any], limit: Limit) -> Verdict:
     path, value = _find(document, limit.metric)
     interval = _interval(document, path, value)
@@ -134,16 +98,17 @@ def _find(document: Mapping[str, Any], metric: str) -> tuple[str, float | None]:
     Raises:
         UsageError: no such metric, or it is no number.
     """
-    known = {*SHORT_NAMES, *(p for p, v in leaves(document) if _is_number(v))}
+    names = {**SHORT_NAMES, **OWN_NAMES}
+    known = {*names, *(p for p, v in leaves(document) if _is_number(v))}
     try:
-        path, value = lookup(document, SHORT_NAMES.get(metric, metric))
+        path, value = lookup(document, names.get(metric, metric))
     except KeyError:
-        hint = did_you_mean(metric, known if "." in metric else SHORT_NAMES)
+        hint = did_you_mean(metric, known if "." in metric else names)
         if hint.startswith("known:"):  # all paths would fill a screen
-            hint = did_you_mean(metric, SHORT_NAMES)
+            hint = did_you_mean(metric, names)
         raise UsageError(f"the audit has no metric {metric!r}", hint=hint) from None
     if not _is_number(value):
-        hint = did_you_mean(metric, SHORT_NAMES)
+        hint = did_you_mean(metric, names)
         raise UsageError(f"the metric {metric!r} is no number in the audit", hint=hint)
     return path, value
 

@@ -1,52 +1,61 @@
-"""The verdicts in words, for a terminal or a CI log."""
+"""The decision in words, for a terminal or a CI log."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from costaudit.gate.budget import Severity
-from costaudit.gate.verdict import Result, Verdict, overall
+from costaudit.gate.rows import rows
+from costaudit.gate.verdict import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from costaudit.gate.budget import Limit
+    from costaudit.contrast.split import Split
+    from costaudit.gate.decision import Decision
+    from costaudit.gate.rows import Row
 
 
-def gate_text(verdicts: Sequence[Verdict]) -> str:
-    """One block per line of the budget, then the verdict on the build."""
-    counts = {r: sum(v.result is r for v in verdicts) for r in Result}
-    tally = ", ".join(f"{n} {result}" for result, n in counts.items() if n)
-    blocks = [_block(v) for v in verdicts]
-    return "\n".join([*blocks, f"gate: {overall(verdicts)} ({tally})"]) + "\n"
+def gate_text(decision: Decision) -> str:
+    """One block per line of the budget, what the difference is made of, then the verdict."""
+    told = rows(decision)
+    blocks = [_block(row) for row in told]
+    if decision.split is not None:
+        blocks.append(split_line(decision.split))
+    blocks += [f"note: {note}" for note in decision.notes]
+    return "\n".join([*blocks, f"gate: {decision.result} ({tally(told)})"]) + "\n"
 
 
-def _block(verdict: Verdict) -> str:
-    limit = verdict.limit
-    label = str(verdict.result).upper()
-    if limit.severity is Severity.WARN and verdict.result is not Result.PASSED:
-        label += " (warning only)"
-    lines = [f"{label:<13} {limit.metric} {_measured(verdict)}, allowed {_allowed(limit)}"]
-    if verdict.why:
-        lines.append(f"because {verdict.why}")
-    if verdict.result is not Result.PASSED:
-        lines += [f"limit set because {limit.reason}"] if limit.reason else []
-        lines += [f"ask {limit.owner}"] if limit.owner else []
+def label(row: Row) -> str:
+    """The result in capitals; a warning says that it is one."""
+    text = str(row.result).upper()
+    if row.severity is Severity.WARN and row.result is not Result.PASSED:
+        text += " (warning only)"
+    return text
+
+
+def tally(told: Sequence[Row]) -> str:
+    """How many lines ended how."""
+    counts = {result: sum(row.result is result for row in told) for result in Result}
+    return ", ".join(f"{count} {result}" for result, count in counts.items() if count)
+
+
+def split_line(split: Split) -> str:
+    """The difference of dollars per request as factors that multiply to it."""
+    price = "unknown" if split.price is None else f"× {split.price:.4g}"
+    whole = "USD" if split.price is not None else "device-seconds"
+    return (
+        f"{whole} per request × {split.whole:.4g} since the baseline: price {price} (never counted"
+        f" against a build), efficiency × {split.efficiency:.4g}, volume × {split.volume:.4g}"
+    )
+
+
+def _block(row: Row) -> str:
+    lines = [f"{label(row):<13} {row.name} {row.measured}, allowed {row.allowed}"]
+    if row.why:
+        lines.append(f"because {row.why}")
+    lines += row.notes
+    if row.result is not Result.PASSED:
+        lines += [f"limit set because {row.reason}"] if row.reason else []
+        lines += [f"ask {row.owner}"] if row.owner else []
     return "\n              ".join(lines)
-
-
-def _measured(verdict: Verdict) -> str:
-    if verdict.value is None or verdict.interval is None:
-        return "is unknown"
-    if verdict.interval.low == verdict.interval.high:
-        return f"= {verdict.value:.6g}"
-    return f"= {verdict.value:.6g} ({verdict.interval.low:.6g} to {verdict.interval.high:.6g})"
-
-
-def _allowed(limit: Limit) -> str:
-    if math.isinf(limit.high):
-        return f"at least {limit.low:g}"
-    if math.isinf(limit.low):
-        return f"at most {limit.high:g}"
-    return f"{limit.low:g} to {limit.high:g}"

@@ -43,11 +43,44 @@ def valid(text: str) -> bool:
 
 
 def test_a_budget_is_read(tmp_path):
-    first, second = read_budget(written(tmp_path, GOOD))
+    budget = read_budget(written(tmp_path, GOOD))
+    first, second = budget.limits
+    assert (first.line, second.line) == (3, 8)
     assert (first.metric, first.low, first.high) == ("usd_per_1m_tokens", -math.inf, 0.75)
     assert (first.severity, first.owner) == (Severity.ERROR, "platform")
     assert (second.low, second.high, second.severity) == (0.1, 1, Severity.WARN)
     assert valid(GOOD)
+
+
+RELATIVE = """
+[demand]
+requests_per_month = 1e6
+[[budget]]
+metric = "usd_per_1m_tokens"
+max = 1.0
+margin = 0.05
+  [[ budget ]]
+metric = "computed_tokens"
+margin = 0
+severity = "warn"
+"""
+
+
+def test_relative_lines_and_the_declared_demand(tmp_path):
+    budget = read_budget(written(tmp_path, RELATIVE))
+    assert valid(RELATIVE)
+    assert budget.requests_per_month == 1e6
+    assert [limit.metric for limit in budget.limits] == ["usd_per_1m_tokens"]
+    assert [(m.metric, m.margin, m.line) for m in budget.margins] == [
+        ("usd_per_1m_tokens", 0.05, 4),
+        ("computed_tokens", 0, 8),
+    ]
+
+
+def test_lines_written_in_another_way_are_shown_at_the_top(tmp_path):
+    text = 'budget = [{metric = "ttft_p95_s", max = 1}, {metric = "itl_p95_s", max = 1}]'
+    assert valid(text)
+    assert [limit.line for limit in read_budget(written(tmp_path, text)).limits] == [1, 1]
 
 
 BAD = {
@@ -55,9 +88,13 @@ BAD = {
     "empty list": ("budget = []", "holds no budget"),
     "not a table": ("budget = [3]", "must be a table"),
     "misspelt key": ('[[budget]]\nmetrik = "x"\nmax = 1', "unknown key 'metrik'"),
-    "no limit": ('[[budget]]\nmetric = "x"', "neither max nor min"),
+    "no limit": ('[[budget]]\nmetric = "x"', "neither max nor min nor margin"),
     "limit is text": ('[[budget]]\nmetric = "x"\nmax = "1"', "max must be a number"),
     "bad severity": ('[[budget]]\nmetric = "x"\nmax = 1\nseverity = "fatal"', "unknown severity"),
+    "margin above one": ('[[budget]]\nmetric = "x"\nmargin = 5', "outside 0 … 1"),
+    "negative margin": ('[[budget]]\nmetric = "x"\nmargin = -0.1', "outside 0 … 1"),
+    "odd demand": ('demand = 3\n[[budget]]\nmetric = "x"\nmax = 1', "demand must be a table"),
+    "empty demand": ('[demand]\n[[budget]]\nmetric = "x"\nmax = 1', "must be a number"),
     "bad schema": ('schema = "2"\n[[budget]]\nmetric = "x"\nmax = 1', "schema '2'"),
 }
 

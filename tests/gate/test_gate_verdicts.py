@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costaudit.gate.budget import Limit, Severity
-from costaudit.gate.verdict import SHORT_NAMES, Result, as_json, exit_code, judge, overall
+from costaudit.gate.decision import Decision, as_json
+from costaudit.gate.verdict import SHORT_NAMES, Result, judge
 from costaudit.gate.words import gate_text
 from costaudit.ground.errors import UsageError
 
@@ -107,11 +108,18 @@ def test_warnings_never_change_the_verdict_on_the_build():
         ([warn, fine, undecided], Result.INCONCLUSIVE),
         ([undecided, broken, fine], Result.BROKEN),
     ):
-        assert overall(judge(document, lines)) is result
+        assert decided(judge(document, lines)).result is result
 
 
-def test_exit_codes():
-    assert [exit_code(r) for r in Result] == [0, 1, 3]
+def decided(verdicts, *, warn=False):
+    return Decision(budget="budget.toml", verdicts=tuple(verdicts), warn=warn)
+
+
+@pytest.mark.parametrize(("high", "code"), [(0.7, 0), (0.1, 1), (0.66, 3)])
+def test_exit_codes(high, code):
+    verdicts = judge(sample(), [limit("usd_per_1m_tokens", high=high)])
+    assert decided(verdicts).exit_code == code
+    assert decided(verdicts, warn=True).exit_code == (0 if code == 3 else code)
 
 
 @given(
@@ -142,14 +150,14 @@ def test_words_and_json_tell_the_same():
             limit("itl_p99_s", high=0.1),
         ],
     )
-    text = gate_text(verdicts)
+    text = gate_text(decided(verdicts))
     assert "INCONCLUSIVE" in text
     assert "BROKEN (warning only)" in text
     assert "allowed 0 to 0.5" in text
     assert "is unknown" in text
     assert "ask team" in text
     assert text.endswith("gate: inconclusive (1 passed, 1 broken, 2 inconclusive)\n")
-    machine = json.loads(json.dumps(as_json(verdicts), allow_nan=False))
+    machine = json.loads(json.dumps(as_json(decided(verdicts)), allow_nan=False))
     assert machine["result"] == "inconclusive"
     assert [v["result"] for v in machine["verdicts"]] == [str(v.result) for v in verdicts]
     assert machine["verdicts"][0]["min"] is None

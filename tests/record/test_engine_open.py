@@ -43,7 +43,7 @@ def refused(error, *args, **options):
 
 def test_a_directory_opens_with_its_own_weights(folder, capfd):
     assert len(list(folder.glob("*.safetensors"))) > 1
-    engine = open_local(str(folder), device="cpu")
+    engine = open_local(str(folder), device="cpu", dtype="float32")
     assert (engine.target.model, engine.target.weights) == ("toy", "trained")
     assert engine.target.shape.params == 29_408  # 2·96·32 + 3·(3072 + 4608) + 7·32
     for (name, ours), theirs in zip(

@@ -1,0 +1,1 @@
+"""Two recordings for people: the gate's statistics without a budget."""

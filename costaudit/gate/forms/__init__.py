@@ -1,0 +1,1 @@
+"""The decision for machines of a CI system: one form per file."""
