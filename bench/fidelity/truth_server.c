@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 typedef int64_t ns_t;
+static const char MODELS[] = "{\"object\":\"list\",\"data\":[{\"id\":\"truth\",\"object\":\"model\",\"created\":1760000000,\"owned_by\":\"truth\"}]}";
 
 struct buffer { char *bytes; size_t used, room; };
 
@@ -313,6 +314,7 @@ static int listen_to(struct client *c)
         if (!strncmp(c->in.bytes, "POST ", 5)) gone = begin_answer(c, c->in.bytes + head);
         else if (!strncmp(c->in.bytes, "GET /__log", 10)) send_log(c);
         else if (!strncmp(c->in.bytes, "GET /__stats", 12)) send_stats(c);
+        else if (!strncmp(c->in.bytes, "GET /v1/models", 14)) plain(c, "200 OK", MODELS, sizeof MODELS - 1);
         else if (!strncmp(c->in.bytes, "GET /__reset", 12)) forget(), plain(c, "200 OK", "{}", 2);
         else plain(c, "404 Not Found", "{}", 2);
         c->in.used -= head + body;
