@@ -18,7 +18,6 @@ from costaudit.record.dialects.dialect import Ask
 from costaudit.record.dialects.openai_chat import OpenAIChat
 from costaudit.record.dialects.openai_completions import OpenAICompletions
 from costaudit.record.dialects.reading.openai import Fields
-from costaudit.record.probing.attach import find
 from costaudit.record.probing.endpoint import endpoint_of
 from costaudit.record.probing.first_question import Listed, listed_models
 from costaudit.record.servers.found import Found
@@ -72,6 +71,8 @@ def prepare(options: ServerOptions) -> Prepared:
     plain = options.dialect is None and options.engine is None
     listed = listed_models(endpoint) if plain else None
     if listed is None:
+        from costaudit.record.probing.attach import find  # a rung seldom needs what it loads
+
         found = find(options)
         return Prepared(
             endpoint=found.endpoint,
