@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from costaudit.ground.stats import Interval
+
 if TYPE_CHECKING:
     from costaudit.bill.slices import Bill, Slice
-    from costaudit.ground.stats import Interval
 
 TOKENS_PER_M = 1e6
 SECONDS_PER_H = 3600.0
 
 
-def bill_section(bill: Bill, *, why: str) -> dict[str, Any]:
-    """The bill; `why` says why dollars are absent, where they are."""
+def bill_section(bill: Bill, *, paid: Interval, why: str) -> dict[str, Any]:
+    """The bill; `why` says why dollars are absent, where they are.
+
+    `paid` are the device-seconds of the window that it bills, with their interval.
+    """
+    per_1m = TOKENS_PER_M / (bill.prompt_tokens + bill.output_tokens)
+    between = Interval(low=paid.low * per_1m, high=paid.high * per_1m)
     unexplained = next(s for s in bill.slices if s.id == "unexplained")
     return {
         "usd_per_gpu_h": bill.usd_per_gpu_h,
@@ -23,6 +29,7 @@ def bill_section(bill: Bill, *, why: str) -> dict[str, Any]:
         "usd_per_1m_output": bill.usd_per_1m_output,
         "gpu_s": bill.gpu_s,
         "gpu_s_per_1m_tokens": bill.gpu_s_per_1m_tokens,
+        "gpu_s_per_1m_tokens_interval": interval_section(between),
         "prompt_tokens": bill.prompt_tokens,
         "output_tokens": bill.output_tokens,
         "slices": [slice_section(s, bill) for s in bill.slices],

@@ -27,7 +27,8 @@ from costaudit.facts.own_prices import NO_OWN_PRICES
 from costaudit.ground.stats import Interval
 from costaudit.measure.derive import Derived, derive
 from costaudit.measure.served_derive import derive_served
-from costaudit.plan.search import search
+from costaudit.measure.served_doubts import replay_doubt
+from costaudit.plan.search import expected_costs, search
 from costaudit.playbook.load import load
 from costaudit.playbook.step import Situation
 from costaudit.recording.recording import Recording
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from costaudit.whatif.steptime import StepTime
 
 DRAWS = 8  # of the step times, behind every interval
+USUALLY_APPLICABLE = 12  # steps, for the progress bar: more would be unusual
 MOST_ERROR_SHARE = 0.15  # of held-out probes; a worse model makes no claim in dollars
 
 
@@ -92,7 +94,8 @@ def build_audit(
     with Recording.read(path) as recording:
         served = recording.meta().get("kind") == SERVER
         derived = derive_served(recording) if served else derive(recording)
-        joined = _join(derived, options, tell or (lambda _: None))
+        doubt = replay_doubt(recording) if served else ""
+        joined = _join(derived, options, tell or (lambda _: None), doubt=doubt)
         document = _document(joined)
         if served:
             document["server"] = server_section(recording)
@@ -105,7 +108,10 @@ def build_audit(
     return document
 
 
-def _join(derived: Derived, options: AuditOptions, tell: Callable[[float], None]) -> Joined:
+def _join(
+    derived: Derived, options: AuditOptions, tell: Callable[[float], None], *, doubt: str
+) -> Joined:
+    """`doubt` says why the measurement itself carries no dollars; "" where it does."""
     metrics, precision = derived.metrics, derived.precision
     step_time = fit_step_time(
         metrics,
@@ -113,7 +119,7 @@ def _join(derived: Derived, options: AuditOptions, tell: Callable[[float], None]
         param_bytes=precision.param_bytes,
         kv_element_bytes=precision.kv_element_bytes,
     )
-    refused = _refusal(step_time)
+    refused = doubt or _refusal(step_time)
     prices = known_prices(
         metrics.device,
         given_usd=options.usd_per_device_h,
@@ -168,8 +174,7 @@ def _bill(derived: Derived, scenario: Scenario, outcome: Outcome) -> Bill:
 
 def _plan(entries: tuple[Entry, ...], situation: Situation, tell: Callable[[float], None]) -> Plan:
     priced = situation.scenario.prices.usd_per_device_h is not None
-    # All sets of steps, and a handful of sets under each draw; about half of them come up again.
-    expected = (2 ** len(entries) + 4 * len(entries) * (DRAWS + 1)) / 2
+    expected = expected_costs(min(len(entries), USUALLY_APPLICABLE), DRAWS)
     done = count(1)
 
     def cost(changed: Scenario) -> float:
@@ -203,7 +208,7 @@ def _document(joined: Joined) -> dict[str, Any]:
             "held_out_points": joined.step_time.held_out_points,
             "notes": list(joined.step_time.notes),
         },
-        "bill": bill_section(joined.bill, why=why),
+        "bill": bill_section(joined.bill, paid=joined.derived.metrics.paid_device_s, why=why),
         "playbook": playbook_section(joined.plan, joined.entries, present=present, engine=engine),
         "order": order_section(joined.plan, present),
         "pricing": pricing_section(joined.prices, why),

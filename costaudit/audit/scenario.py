@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from costaudit.ground.errors import InconclusiveError
 from costaudit.traffic.traffic import Request, Traffic
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from costaudit.measure.metrics import Metrics
     from costaudit.measure.steps import TimedLoad
     from costaudit.recording.rows import RequestRow
+
+_Kind = TypeVar("_Kind", Batching, KvLayout)
 
 SERVER = "server"  # kind of a target that batches continuously over a paged cache
 STEADY_REQUESTS = 200  # a window this long is ruled by its steady state, not by its last batch
@@ -162,15 +164,21 @@ def _knobs(metrics: Metrics, requests: Sequence[RequestRow]) -> Knobs:
     budget = _knob(metrics, "max_num_batched_tokens")
     shape = metrics.target.shape
     return Knobs(
-        batching=Batching(str(_knob(metrics, "batching") or batching)),
+        batching=_known(Batching, _knob(metrics, "batching"), batching),
         max_num_seqs=_batch_size(metrics, requests),
-        kv_layout=KvLayout(str(_knob(metrics, "kv_layout") or layout)),
+        kv_layout=_known(KvLayout, _knob(metrics, "kv_layout"), layout),
         kv_budget_tokens=metrics.kv.capacity_tokens or _seen_tokens(metrics, requests),
         kv_block_tokens=int(_knob(metrics, "kv_block_tokens") or KV_BLOCK_TOKENS),
         max_num_batched_tokens=int(budget) if budget is not None else None,
         prefix_caching=bool(_knob(metrics, "prefix_caching") or False),
+        chunked_prefill=_knob(metrics, "chunked_prefill") is not False,
         max_model_len=shape.max_context_tokens if shape is not None else 0,
     )
+
+
+def _known(kind: type[_Kind], told: object, usual: _Kind) -> _Kind:
+    """What a target tells, where it is one of ours; an engine's own word for it is the usual."""
+    return kind(told) if told in list(kind) else usual
 
 
 def _knob(metrics: Metrics, name: str) -> float | str | None:

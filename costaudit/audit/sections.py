@@ -58,7 +58,7 @@ def device_section(device: DeviceMetrics) -> dict[str, Any]:
     """The device and its peaks."""
     return {
         "name": device.name,
-        "kind": device.kind,
+        "kind": device.kind or None,
         "count": device.count,
         "memory_bytes": device.memory_bytes,
         "peak_flops": value_section(device.peak_flops),

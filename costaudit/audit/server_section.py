@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from costaudit.measure.rungs import agreement, ladder, replay_span
+from costaudit.measure.served_doubts import cut_off, foreign_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,8 @@ def server_section(recording: Recording) -> dict[str, Any]:
     facts = recording.facts()
     own = facts.get("server", {})
     section: dict[str, Any] = {name: own[name].value for name in _TOLD if name in own}
-    section["replay"] = _replay(facts)
+    section["notes"] = [*section.get("notes", []), *filter(None, [foreign_note(recording)])]
+    section["replay"] = _replay(facts, cut=cut_off(recording))
     section["ladder"] = [_rung(rung) for rung in ladder(recording)]
     if (span := replay_span(recording)) is not None:
         section["counters"] = _counters(span)
@@ -37,13 +39,15 @@ def server_section(recording: Recording) -> dict[str, Any]:
     return _known(section)
 
 
-def _replay(facts: Mapping[str, Mapping[str, Fact]]) -> dict[str, Any]:
+def _replay(facts: Mapping[str, Mapping[str, Fact]], *, cut: int) -> dict[str, Any]:
+    """`cut`: of its requests that were under way when it ended; they did not fail."""
     about = facts.get("rung", {}).get("replay")
     steady = facts.get("replay", {}).get("steady")
     told: dict[str, Any] = {}
     if about is not None and isinstance(about.value, dict):
         kept = ("concurrency", "sent", "failed", "wall_s", "stopped")
         told |= {name: about.value[name] for name in kept if name in about.value}
+        told |= {"cut": cut, "failed": max(0, told.get("failed", 0) - cut)}
         told["client"] = about.value.get("health", {})
     if steady is not None and isinstance(steady.value, dict):
         told["steady"] = steady.value

@@ -16,6 +16,7 @@ _LATE = ("reserved-capacity",)
 CONVENTIONS: Mapping[str, tuple[str, ...]] = {
     "quantize first": (
         "weight-quantization",
+        "w8a8",
         "kv-cache-quantization",
         "continuous-batching",
         "paged-kv-cache",
@@ -27,21 +28,25 @@ CONVENTIONS: Mapping[str, tuple[str, ...]] = {
         "continuous-batching",
         "prefix-caching",
         "weight-quantization",
+        "w8a8",
         "kv-cache-quantization",
         *_LATE,
     ),
 }
 
 
-def conventional(name: str, steps: Sequence[Step]) -> tuple[str, ...]:
-    """All these steps as the convention would take them, those that do harm included.
+def conventional(name: str, steps: Sequence[Step], best: Sequence[str] = ()) -> tuple[str, ...]:
+    """The steps that the convention names, in its order, those that do harm included.
 
-    Steps that it does not know come after its own, commitments last. Of two that exclude each
-    other the first is taken.
+    Steps that it does not name follow where the best order takes them, so that both have the same
+    to choose from; commitments come last. Of two that exclude each other the first is taken.
     """
     known = CONVENTIONS[name]
-    places = {step_id: place for place, step_id in enumerate(known)}
-    ordered = sorted(steps, key=lambda s: (s.last, places.get(s.id, len(known)), s.id))
+    places = {step_id: place for place, step_id in enumerate((*known, *best))}
+    ordered = sorted(
+        (step for step in steps if step.id in places),
+        key=lambda step: (step.last, places[step.id]),
+    )
     taken: list[Step] = []
     for step in ordered:
         if not any(step.id in other.excludes or other.id in step.excludes for other in taken):

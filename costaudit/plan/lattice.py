@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 EXACT_UP_TO = 8  # steps: all 256 sets are priced
-BEAM_WIDTH = 8  # sets kept of each size beyond that
+BEAM_WIDTH = 6  # sets kept of each size beyond that
 DIGITS = 9  # costs closer than this, relative to the present one, are equal
 
 # Working days until a step takes effect; while they pass, the bill before it is paid.

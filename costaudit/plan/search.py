@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from costaudit.ground.errors import InconclusiveError
 from costaudit.ground.stats import Interval, percentile
 from costaudit.plan.convention import CONVENTIONS, conventional
-from costaudit.plan.lattice import best_order
+from costaudit.plan.lattice import BEAM_WIDTH, EXACT_UP_TO, best_order
 from costaudit.plan.plan import Order, Plan, PlannedStep, Saving, Verdict
+from costaudit.plan.pricer import FITTED, Ids, Pricer, pricer_of
 from costaudit.playbook.step import Applies, CannotTell, DoesNotApply, Edge, Evidence, Step
 
 if TYPE_CHECKING:
@@ -19,25 +19,11 @@ if TYPE_CHECKING:
     from costaudit.playbook.step import Situation
     from costaudit.whatif.scenario import Scenario
 
-FITTED = 0  # the place of the fitted step times; draws follow
+FEW_DRAWS = 4  # of the step times where more than EXACT_UP_TO steps apply: time is short
 QUANTILES = (0.05, 0.95)  # of the draws
 EDGES = (Edge.LOW, Edge.HIGH)
 
-Ids = frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pricer:
-    """Cost of a set of steps, memoised; `draws` counts the step times, the fitted one first."""
-
-    cost: Callable[[Ids, Edge, int], float]
-    draws: int
-    error_share: float  # of the step times, on probes they were not fitted to
-
-    def saved(self, before: Ids, after: Ids, edge: Edge, draw: int) -> float:
-        """Share of the present bill that going from one set to the other saves."""
-        whole = self.cost(frozenset(), edge, draw)
-        return (self.cost(before, edge, draw) - self.cost(after, edge, draw)) / whole
+Answer = Applies | DoesNotApply | CannotTell
 
 
 def search(
@@ -50,77 +36,86 @@ def search(
 ) -> Plan:
     """Assess all steps, search the best order of those that apply, price everything.
 
-    `cost` gives a scenario's cost per 1M tokens in `unit`; it is called about 2ⁿ times for n
-    applicable steps, and 4·n·(draws + 1) times more for the intervals.
+    `cost` gives a scenario's cost per 1M tokens in `unit`; how often it is called at most, see
+    `expected_costs`. Where more than EXACT_UP_TO steps apply, FEW_DRAWS of the draws are used.
 
     Raises:
         InconclusiveError: the present cost is not a positive number.
     """
-    pricer = _pricer(steps, situation.scenario, cost, draws)
+    said: Mapping[str, Answer] = {step.id: step.assess(situation) for step in steps}
+    applicable = sum(isinstance(answer, Applies) for answer in said.values())
+    pricer = pricer_of(steps, situation.scenario, cost, _draws(applicable, draws))
     present = pricer.cost(frozenset(), Edge.LOW, FITTED)
     if not (math.isfinite(present) and present > 0):
         raise InconclusiveError(f"the present cost is {present}, so no saving can be told")
-    answers = _answers(steps, situation, pricer)
+    answers = _answers(steps, said, situation.scenario, pricer)
     open_steps = [s for s in steps if isinstance(answers[s.id], Applies)]
-    ids = best_order(open_steps, lambda taken: pricer.cost(taken, Edge.LOW, FITTED))
-    ranked = {step_id: place for place, step_id in enumerate(ids)}
+    ids = _best(open_steps, pricer)
     planned = [_planned(s, answers[s.id], ids, open_steps, pricer) for s in steps]
-    planned.sort(key=lambda p: (ranked.get(p.id, len(ids)), p.id))
-    names = [(name, conventional(name, open_steps)) for name in CONVENTIONS]
+    planned.sort(key=lambda p: (p.rank or len(ids) + 1, p.id))
     return Plan(
         unit=unit,
         present_cost=present,
         steps=tuple(planned),
         best=_order("best", ids, pricer),
-        conventional=tuple(_order(name, order, pricer) for name, order in names),
+        conventional=tuple(
+            _order(name, _priceable(conventional(name, open_steps, ids), pricer), pricer)
+            for name in CONVENTIONS
+        ),
         cumulative=tuple(
             _saving(frozenset(), frozenset(ids[: place + 1]), pricer) for place in range(len(ids))
         ),
     )
 
 
-def _pricer(
-    steps: Sequence[Step], scenario: Scenario, cost: Callable[[Scenario], float], draws: int
-) -> _Pricer:
-    fitted = scenario.step_time
-    models = (fitted, *fitted.drawn()[:draws])
-    memo: dict[tuple[Ids, Edge, int], float] = {}
-
-    def changed(taken: Ids, edge: Edge, draw: int) -> Scenario:
-        result = replace(scenario, step_time=models[draw])
-        for step in steps:
-            if step.id in taken:
-                result = step.change(result, edge)
-        return result
-
-    def priced(taken: Ids, edge: Edge, draw: int) -> float:
-        key = (taken, edge, draw)
-        if key not in memo:
-            wanted = changed(taken, edge, draw)
-            if edge is Edge.HIGH and wanted == changed(taken, Edge.LOW, draw):
-                memo[key] = priced(taken, Edge.LOW, draw)
-            else:
-                memo[key] = cost(wanted)
-        return memo[key]
-
-    error_share = fitted.error_p90_share or fitted.error_p50_share or 0.0
-    return _Pricer(cost=priced, draws=len(models), error_share=error_share)
+def _best(steps: Sequence[Step], pricer: Pricer) -> tuple[str, ...]:
+    """The best order found; of the sets that a beam may miss, at least the conventional ones."""
+    found = best_order(steps, pricer.cautious)
+    if len(steps) <= EXACT_UP_TO:
+        return found
+    for name in CONVENTIONS:
+        other = _priceable(conventional(name, steps, found), pricer)
+        if pricer.cautious(frozenset(other)) < pricer.cautious(frozenset(found)):
+            found = best_order([step for step in steps if step.id in other], pricer.cautious)
+    return found
 
 
-Answer = Applies | DoesNotApply | CannotTell
+def expected_costs(applicable: int, draws: int) -> int:
+    """About how many scenarios are priced for so many applicable steps.
+
+    All sets or those of the beam, the intervals alone and in order, the paths of the orders.
+    """
+    sets = 1 << applicable
+    if applicable > EXACT_UP_TO:
+        sets = BEAM_WIDTH * applicable * (applicable + 1) // 2
+    intervals = 4 * applicable * (_draws(applicable, draws) + 1)
+    return sets + intervals + len(EDGES) * applicable * (1 + len(CONVENTIONS))
 
 
-def _answers(steps: Sequence[Step], situation: Situation, pricer: _Pricer) -> Mapping[str, Answer]:
-    """What each step says; one whose requirement is neither in place nor applies cannot stand."""
-    answers: dict[str, Answer] = {step.id: step.assess(situation) for step in steps}
+def _draws(applicable: int, wanted: int) -> int:
+    return wanted if applicable <= EXACT_UP_TO else min(wanted, FEW_DRAWS)
+
+
+def _priceable(ids: tuple[str, ...], pricer: Pricer) -> tuple[str, ...]:
+    """Without the steps after which nothing could run, those before them being made."""
+    taken: tuple[str, ...] = ()
+    for step_id in ids:
+        if math.isfinite(pricer.cautious(frozenset((*taken, step_id)))):
+            taken += (step_id,)
+    return taken
+
+
+def _answers(
+    steps: Sequence[Step], said: Mapping[str, Answer], scenario: Scenario, pricer: Pricer
+) -> Mapping[str, Answer]:
+    """What becomes of a step whose requirement is neither in place nor applies: it cannot stand."""
+    answers = dict(said)
     by_id = {step.id: step for step in steps}
     for _ in steps:  # a requirement of a requirement may fall in a later round
         for step in steps:
             for needed in step.requires:
                 blocked = _blocked(answers[step.id], answers.get(needed), by_id.get(needed))
-                if blocked and by_id[needed].change(situation.scenario, Edge.LOW) != (
-                    situation.scenario
-                ):
+                if blocked and by_id[needed].change(scenario, Edge.LOW) != scenario:
                     answers[step.id] = blocked
     for step in steps:
         if isinstance(answers[step.id], Applies):
@@ -159,7 +154,7 @@ def _alone(step: Step, steps: Sequence[Step]) -> tuple[Ids, Ids]:
 
 
 def _planned(
-    step: Step, answer: Answer, ids: tuple[str, ...], open_steps: Sequence[Step], pricer: _Pricer
+    step: Step, answer: Answer, ids: tuple[str, ...], open_steps: Sequence[Step], pricer: Pricer
 ) -> PlannedStep:
     match answer:
         case DoesNotApply(why=why):
@@ -205,13 +200,13 @@ def _outside(
 
 
 def _does_not_pay(
-    step: Step, ids: tuple[str, ...], open_steps: Sequence[Step], alone: Saving, pricer: _Pricer
+    step: Step, ids: tuple[str, ...], open_steps: Sequence[Step], alone: Saving, pricer: Pricer
 ) -> str:
     for other in open_steps:
         if other.id in ids and (other.id in step.excludes or step.id in other.excludes):
             return f"does not pay here: {other.id} excludes it and saves more"
     best = frozenset(ids)
-    added = pricer.saved(best, best | {step.id}, Edge.LOW, FITTED)
+    added = pricer.cautious(best) - pricer.cautious(best | {step.id})
     harm = [
         where
         for share, where in ((alone.share.low, "alone"), (added, "after the best order"))
@@ -223,7 +218,7 @@ def _does_not_pay(
     )
 
 
-def _saving(before: Ids, after: Ids, pricer: _Pricer) -> Saving:
+def _saving(before: Ids, after: Ids, pricer: Pricer) -> Saving:
     """The saving from one set to the other.
 
     The interval runs from the 5 % quantile over the draws at the worse edge to the 95 % quantile
@@ -247,7 +242,7 @@ def _saving(before: Ids, after: Ids, pricer: _Pricer) -> Saving:
     )
 
 
-def _order(name: str, ids: tuple[str, ...], pricer: _Pricer) -> Order:
+def _order(name: str, ids: tuple[str, ...], pricer: Pricer) -> Order:
     cautious, hopeful = (
         tuple(pricer.cost(frozenset(ids[:n]), edge, FITTED) for n in range(len(ids) + 1))
         for edge in EDGES

@@ -58,14 +58,19 @@ def memory_binds(scenario: Scenario) -> bool:
 
 
 def with_kv(scenario: Scenario, knobs: Knobs) -> Scenario:
-    """The scenario under `knobs` whose KV memory holds more sequences.
+    """The scenario under `knobs` whose KV memory holds more sequences; see `with_room`."""
+    return with_room(scenario, replace(scenario, knobs=knobs))
+
+
+def with_room(scenario: Scenario, changed: Scenario) -> Scenario:
+    """The changed scenario, whose KV memory holds more sequences, with a cap that follows.
 
     Where memory set the size of the batch before, the scheduler's cap follows what fits now, up
     to the demand; a cap chosen for another reason (an SLO) stays. Two such changes give the same
     in either order.
     """
-    changed = replace(scenario, knobs=knobs)
     if not memory_binds(scenario):
         return changed
-    cap = max(knobs.max_num_seqs, min(fitting(changed), demand(scenario)))
+    knobs = changed.knobs
+    cap = max(knobs.max_num_seqs, min(fitting(changed), demand(changed)))
     return replace(changed, knobs=replace(knobs, max_num_seqs=cap))

@@ -43,6 +43,14 @@ class Confidence(StrEnum):
     LITERATURE = "literature"
 
 
+class Turn(StrEnum):
+    """When a step's change is made, among those of a set and whatever their order in time."""
+
+    EARLY = "early"  # it sets what others multiply (the devices, a kernel)
+    FREE = "free"  # it commutes with all others
+    LATE = "late"  # it fits something to what the others leave (a cap, a number of replicas)
+
+
 class Edge(StrEnum):
     """Which end of an uncertain change is meant."""
 
@@ -97,7 +105,8 @@ class Situation:
 class Step:
     """One playbook entry; its module's docstring is its page.
 
-    `change` is a pure function and idempotent; changes of different steps commute. A `last`
+    `change` is a pure function that a set of steps takes once. Changes whose `turn` is free
+    commute, up to the rounding of a number of tokens, where they may stand in one set. A `last`
     step is never ordered before others (a commitment made before an efficiency gain is stranded).
     """
 
@@ -112,6 +121,7 @@ class Step:
     snippets: Mapping[str, str]
     excludes: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    turn: Turn = Turn.FREE
     last: bool = False
 
 

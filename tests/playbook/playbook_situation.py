@@ -18,8 +18,9 @@ from costaudit.playbook.step import Situation
 from costaudit.target.shape import Experts, ModelShape
 from costaudit.target.target import Origin, Target, Value
 from costaudit.traffic.traffic import Request, Traffic
+from costaudit.whatif.latency import Gaps
 from costaudit.whatif.outcome import KvOutcome, Outcome
-from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenario
+from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Router, Scenario
 from costaudit.whatif.steptime import Peaks, StepTime
 
 SHAPE = ModelShape(
@@ -54,7 +55,8 @@ KNOBS = {
 }
 CASE_KEYS = (
     "name", "expect", "says", "knobs", "traffic", "prices", "step_time", "outcome", "kv_outcome",
-    "unknown", "unknown_knobs", "device_kind", "experts",
+    "unknown", "unknown_knobs", "device_kind", "experts", "engine", "kind", "given_knobs", "slo",
+    "deployment", "memory_bytes", "no_shape", "gaps", "tensor_parallel", "probe", "shape",
 )  # fmt: skip
 
 
@@ -119,9 +121,13 @@ def scenario(case=None):
     case = case or {}
     knobs = KNOBS | case.get("knobs", {})
     shape = replace(SHAPE, experts=EXPERTS) if case.get("experts") else SHAPE
+    shape = replace(shape, **case.get("shape", {}))
+    fields = dict(case.get("step_time", {}))
+    if ways := case.get("tensor_parallel"):
+        fields["peaks"] = Peaks(flops_per_s=9e14, bandwidth_bytes_per_s=3.3e12, devices=ways)
     return Scenario(
         shape=shape,
-        step_time=step_time(shape=shape, **case.get("step_time", {})),
+        step_time=step_time(shape=shape, **fields),
         knobs=Knobs(
             **knobs
             | {
@@ -132,7 +138,15 @@ def scenario(case=None):
         traffic=traffic(**case.get("traffic", {})),
         prices=Prices(**{"usd_per_device_h": 2.0} | case.get("prices", {})),
         device_kind=case.get("device_kind", "cuda"),
+        **deployment(case),
     )
+
+
+def deployment(case):
+    given = dict(case.get("deployment", {}))
+    if "router" in given:
+        given["router"] = Router(given["router"])
+    return given
 
 
 def situation(case):
@@ -140,8 +154,16 @@ def situation(case):
     return Situation(
         metrics=_metrics(case),
         scenario=scenario(case),
-        outcome=outcome(case.get("kv_outcome"), **case.get("outcome", {})),
+        outcome=outcome(
+            case.get("kv_outcome"),
+            **case.get("outcome", {}) | ({"gaps": gaps(case["gaps"])} if "gaps" in case else {}),
+        ),
     )
+
+
+def gaps(counted):
+    """Pairs of seconds and how often."""
+    return Gaps(seconds=tuple(s for s, _ in counted), counts=tuple(n for _, n in counted))
 
 
 def _metrics(case):
@@ -158,30 +180,34 @@ def _metrics(case):
     )
     return Metrics(
         target=Target(
-            kind="in-process",
-            engine="transformers",
+            kind=case.get("kind", "in-process"),
+            engine=case.get("engine", "transformers"),
             engine_version="5",
             model="case",
             weights="random",
             dtype="bfloat16",
-            shape=SHAPE,
+            shape=None if case.get("no_shape") else SHAPE,
             knobs={
                 name: Value(value=None, origin=Origin.UNKNOWN, why="the server does not say")
                 for name in case.get("unknown_knobs", ())
+            }
+            | {
+                name: Value(value=value, origin=Origin.EXPORTED)
+                for name, value in case.get("given_knobs", {}).items()
             },
         ),
         device=DeviceMetrics(
             name="case",
             kind=case.get("device_kind", "cuda"),
             count=1,
-            memory_bytes=None,
+            memory_bytes=case.get("memory_bytes"),
             peak_flops=known,
             peak_bandwidth_bytes_per_s=known,
             datasheet_flops=known,
             datasheet_bandwidth_bytes_per_s=known,
         ),
         workload=WorkloadMetrics(
-            probe="case",
+            probe=case.get("probe", "case"),
             stands_for="a case",
             prompt_tokens={},
             output_tokens={},
@@ -189,7 +215,7 @@ def _metrics(case):
             requests=4,
             scale=1.0,
             scale_why="",
-            slo={},
+            slo=case.get("slo", {}),
         ),
         prefill=phase,
         decode=phase,

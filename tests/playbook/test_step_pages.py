@@ -12,7 +12,10 @@ from costaudit.playbook import steps
 from costaudit.playbook.load import load
 from costaudit.playbook.page import SECTIONS, PageError, parse
 
-ENGINES = {"transformers", "vllm", "sglang", "tgi", "trtllm-serve", "triton", "llama.cpp"}
+ENGINES = {
+    "transformers", "vllm", "sglang", "tgi", "trtllm-serve", "triton", "llamacpp", "lmdeploy",
+    "ollama",
+}  # fmt: skip
 ENTRIES = load()
 NAMES = [entry.step.id for entry in ENTRIES]
 GOOD = (Path(steps.__path__[0]) / "prefix_caching.py").read_text(encoding="utf-8")
@@ -32,7 +35,7 @@ def test_sources_can_be_found_by_somebody_else(entry):
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
 def test_the_id_is_a_noun_in_kebab_case_like_the_file(entry):
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", entry.step.id)
+    assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", entry.step.id)
     assert entry.step.id == entry.path.stem.replace("_", "-")
 
 

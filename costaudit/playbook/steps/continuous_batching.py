@@ -106,7 +106,7 @@ STEP = Step(
             'parameters: { key: "gpt_model_type" '
             'value: { string_value: "inflight_fused_batching" } }'
         ),
-        "llama.cpp": (
+        "llamacpp": (
             "# slots share one step; -c is the context of all slots together\n"
             "llama-server -m MODEL.gguf -np 8 -c 32768 -cb"
         ),

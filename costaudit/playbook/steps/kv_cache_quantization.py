@@ -147,6 +147,6 @@ STEP = Step(
             "# extra.yaml: kv_cache_config: {dtype: fp8}\n"
             "trtllm-serve MODEL --extra_llm_api_options extra.yaml"
         ),
-        "llama.cpp": "llama-server -m MODEL.gguf -fa on -ctk q8_0 -ctv q8_0",
+        "llamacpp": "llama-server -m MODEL.gguf -fa on -ctk q8_0 -ctv q8_0",
     },
 )

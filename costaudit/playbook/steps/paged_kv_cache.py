@@ -128,7 +128,7 @@ STEP = Step(
             "# config.pbtxt of the TensorRT-LLM backend\n"
             'parameters: { key: "kv_cache_free_gpu_mem_fraction" value: { string_value: "0.9" } }'
         ),
-        "llama.cpp": (
+        "llamacpp": (
             "# not paged; one buffer for all slots comes nearest\n"
             "llama-server -m MODEL.gguf -np 8 -c 32768 --kv-unified"
         ),

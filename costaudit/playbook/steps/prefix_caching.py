@@ -22,10 +22,10 @@ Sources           Zheng et al., "SGLang: Efficient Execution of Structured Langu
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from costaudit.playbook.sharing import repeated_share
 from costaudit.playbook.step import (
     Applicability,
     Applies,
@@ -42,23 +42,9 @@ from costaudit.playbook.step import (
 )
 
 if TYPE_CHECKING:
-    from costaudit.traffic.traffic import Traffic
     from costaudit.whatif.scenario import Scenario
 
 MIN_REPEATED_SHARE = 0.01  # of prompt tokens; below it the gain is lost in the noise
-
-
-def repeated_share(traffic: Traffic, block_tokens: int) -> float:
-    """Share of prompt tokens that lie in a whole block seen before, were nothing ever evicted."""
-    seen: Counter[int] = Counter()
-    repeated = 0
-    for request in traffic.requests:
-        if request.prefix_id is None:
-            continue
-        whole = request.prefix_tokens - request.prefix_tokens % block_tokens
-        repeated += min(whole, seen[request.prefix_id])
-        seen[request.prefix_id] = max(whole, seen[request.prefix_id])
-    return repeated / max(1, traffic.prompt_tokens)
 
 
 def assess(situation: Situation) -> Applicability:
@@ -130,7 +116,7 @@ STEP = Step(
             "# config.pbtxt of the TensorRT-LLM backend\n"
             'parameters: { key: "enable_kv_cache_reuse" value: { string_value: "true" } }'
         ),
-        "llama.cpp": (
+        "llamacpp": (
             "# each slot keeps its last prompt; this also reuses shifted chunks of 256 tokens\n"
             "llama-server -m MODEL.gguf --cache-reuse 256"
         ),
