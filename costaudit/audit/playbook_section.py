@@ -90,8 +90,8 @@ def order_section(plan: Plan, present: Present) -> dict[str, Any]:
         "alternatives": [],
         "conventional": [_order(order, present) for order in plan.conventional],
         "joint": saving_section(plan.joint, present),
-        "why": "searched over the sets of the steps that apply, all of them up to eight steps and a beam"
-        " above; costs are the cautious ends, after each step in turn",
+        "why": "searched over the sets of the steps that apply: all of them up to eight steps,"
+        " a beam above; costs are the cautious ends, after each step in turn",
     }
 
 

@@ -178,7 +178,7 @@ def _knobs(metrics: Metrics, requests: Sequence[RequestRow]) -> Knobs:
 
 def _known(kind: type[_Kind], told: object, usual: _Kind) -> _Kind:
     """What a target tells, where it is one of ours; an engine's own word for it is the usual."""
-    return kind(told) if told in list(kind) else usual
+    return kind(str(told)) if told in list(kind) else usual
 
 
 def _knob(metrics: Metrics, name: str) -> float | str | None:
