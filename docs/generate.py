@@ -5,7 +5,8 @@
     python docs/generate.py --picture   also take docs/page.png again (needs Chromium)
 
 A block begins with `<!-- generated: NAME -->` and ends with `<!-- end -->`; NAME is one of BLOCKS.
-The sample is docs/sample.json, a real audit: `costaudit report demo.costaudit --format json`.
+The samples are docs/sample.json, a real audit: `costaudit report demo.costaudit --format json`, and
+docs/sample-server.json, likewise of the vLLM that `python tests/parts/serve.py vllm` starts.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).resolve().parent
 README = DOCS.parent / "README.md"
 SAMPLE = DOCS / "sample.json"
+SERVER_SAMPLE = DOCS / "sample-server.json"
 PICTURE = DOCS / "page.png"
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -71,9 +73,16 @@ def sample_block() -> str:
     return fenced(console_text(sample()))
 
 
-def sample() -> dict[str, Any]:
-    """The real audit that the README shows."""
-    document: dict[str, Any] = json.loads(SAMPLE.read_text(encoding="utf-8"))
+def server_sample_block() -> str:
+    """The terminal report of an audited server, without colours."""
+    from costaudit.report.console import console_text
+
+    return fenced(console_text(sample(SERVER_SAMPLE)))
+
+
+def sample(path: Path = SAMPLE) -> dict[str, Any]:
+    """A real audit that the README shows."""
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document
 
 
@@ -86,6 +95,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "help": help_block,
     "exit-codes": exit_codes_block,
     "sample": sample_block,
+    "server-sample": server_sample_block,
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from costaudit.measure.cross_check import CrossCheck, cross_check
 from costaudit.measure.latency import Latencies, Spread
 from costaudit.measure.server import Own, ServerSpan, server_span
-from costaudit.recording.answers import token_flow
+from costaudit.recording.answers import event_tokens, token_flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,9 @@ class RungSeen:
 class Agreement:
     """What the client counted beside what the server counted, over all step probes.
 
-    Times are means; `check` is the verdict on them.
+    Times are means, of requests that were sent one by one where the server tells of those; `check`
+    is the verdict on them, `foreign` what others had meanwhile (requests and tokens, by the
+    server's counters less ours).
     """
 
     requests: tuple[float, float | None]
@@ -45,6 +47,7 @@ class Agreement:
     output_tokens: tuple[float, float | None]
     ttft_s: tuple[float | None, float | None]
     check: CrossCheck
+    foreign: Mapping[str, float]
 
 
 def ladder(recording: Recording) -> tuple[RungSeen, ...]:
@@ -77,24 +80,54 @@ def agreement(recording: Recording) -> Agreement | None:
         output_tokens=sum(a.output_tokens or 0 for a in answers),
     )
     told = server_span(gauges, from_s=from_s, to_s=to_s, own=own)
-    check = cross_check(told, answers)
+    check = _clearest(cross_check(told, answers), _alone(recording))
     return Agreement(
         requests=(own.requests, told.requests),
         prompt_tokens=(own.prompt_tokens, told.prompt_tokens),
         output_tokens=(own.output_tokens, told.generated_tokens),
         ttft_s=(check.client_ttft_s, check.server_ttft_s),
         check=check,
+        foreign=told.foreign,
     )
 
 
+def _alone(recording: Recording) -> CrossCheck | None:
+    """Both sides over the warm-up, whose requests come one by one.
+
+    Of a burst, most of the difference is the queue in front of the server's own clock.
+    """
+    about = recording.facts().get("rung", {}).get("warm")
+    if about is None or not isinstance(about.value, dict):
+        return None
+    from_s, gauges = float(about.value["t_s"]), recording.gauges(METER)
+    told = server_span(gauges, from_s=from_s, to_s=from_s + float(about.value["wall_s"]))
+    return cross_check(told, recording.answers("warm"))
+
+
+def _clearest(every: CrossCheck, alone: CrossCheck | None) -> CrossCheck:
+    """The one by one where tokens agree everywhere and it can tell, else that of all."""
+    if alone is None or alone.agrees is None or every.agrees is None or every.token_difference:
+        return every
+    return alone
+
+
 def replay_span(recording: Recording) -> ServerSpan | None:
-    """What the server's metrics say of the replay; None where they were not read."""
+    """What the server's metrics say of the replay; None where they were not read.
+
+    Its `foreign` is a little below 0: the server never began some requests that were cut.
+    """
     about = recording.facts().get("rung", {}).get("replay")
     gauges = recording.gauges(METER)
     if about is None or not isinstance(about.value, dict) or not gauges:
         return None
-    from_s = float(about.value["t_s"])
-    return server_span(gauges, from_s=from_s, to_s=from_s + float(about.value["wall_s"]))
+    from_s, answers = float(about.value["t_s"]), recording.answers("replay")
+    own = Own(
+        requests=len(answers),
+        prompt_tokens=sum(a.prompt_tokens or 0 for a in answers),
+        output_tokens=sum(sum(event_tokens(a)) for a in answers),
+    )
+    to_s = from_s + float(about.value["wall_s"])
+    return server_span(gauges, from_s=from_s, to_s=to_s, own=own)
 
 
 def _seen(answers: Sequence[Answer], about: Mapping[str, Any]) -> RungSeen:

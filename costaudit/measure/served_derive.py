@@ -48,11 +48,9 @@ def derive_served(recording: Recording) -> Derived:
     target = target_of(reading.facts)
     replayed = served_replay(recording)
     if replayed is None or replayed.rate is None:
-        raise InconclusiveError(
-            f"{recording.path} ended before its workload was replayed, so there is nothing to bill",
-            hint=f"costaudit profile --resume {recording.path}",
-        )
+        raise _too_early(recording)
     steps, half = served_steps(recording), replayed.rate.half_share
+    span = replay_span(recording)
     paid_s = _paid_s(reading, replayed.requests, replayed.rate)
     precision = _precision(target, reading)
     metrics = Metrics(
@@ -61,14 +59,31 @@ def derive_served(recording: Recording) -> Derived:
         workload=workload_metrics(reading, replayed.requests),
         prefill=_phase(Phase.PREFILL, target, precision, steps, replayed),
         decode=_phase(Phase.DECODE, target, precision, steps, replayed),
-        kv=_kv(reading, target, precision, replay_span(recording)),
+        kv=_kv(reading, target, precision, span),
         paid_device_s=Interval(low=paid_s / (1 + half), high=paid_s / max(1 - half, 1e-3)),
         paid_mean_s=paid_s,
         observed={"concurrency": _concurrency(reading)},
         unknown=reading.unknown,
     )
-    _reasons(metrics, reading)
+    _reasons(metrics, reading, exports=span is not None)
     return Derived(metrics=metrics, steps=steps, requests=replayed.requests, precision=precision)
+
+
+def _too_early(recording: Recording) -> InconclusiveError:
+    """Nothing to bill: a limit ended it, or something else, or the replay was too short."""
+    facts = recording.facts()
+    stopped = facts.get("server", {}).get("stopped")
+    steady = facts.get("replay", {}).get("steady")
+    if stopped is not None:
+        why, hint = f": {stopped.value}", "allow more, and begin again"
+    elif steady is not None:
+        why = f" long enough: {steady.why or 'too little was answered'}"
+        hint = "give it more time with --seconds, or a --probe with shorter answers"
+    else:
+        why, hint = ", so there is nothing to bill", f"costaudit profile --resume {recording.path}"
+    return InconclusiveError(
+        f"{recording.path} ended before its workload was replayed{why}", hint=hint
+    )
 
 
 def _precision(target: Target, reading: Reading) -> Precision:
@@ -141,16 +156,20 @@ def _kv(
     )
 
 
-def _reasons(metrics: Metrics, reading: Reading) -> None:
+def _reasons(metrics: Metrics, reading: Reading, *, exports: bool) -> None:
     no_shape = "the model's shape is not known; give its config.json with --model-config"
     unknown = reading.unknown
     unknown["kv_cache.bytes_per_token"] = no_shape
     unknown["kv_cache.bytes_per_token_formula"] = no_shape
-    silent = "the server's metrics do not tell"
+    silent = "the server's metrics do not tell" if exports else "the server exports no metrics"
     for name in ("usage_peak_share", "preemptions", "prefix_hit_share", "max_concurrency"):
         unknown[f"kv_cache.{name}"] = silent
     unknown["kv_cache.waste_share"] = "a server does not tell what its blocks hold"
-    unknown.setdefault("kv_cache.capacity_tokens", silent)
+    kind = reading.fact("device", "kind")
+    unknown["device.kind"] = kind.why if kind is not None else "the recording does not tell"
+    capacity = reading.fact("kv", "tokens_total")
+    told = capacity.why if capacity is not None else ""
+    unknown["kv_cache.capacity_tokens"] = told or silent
     for phase, part in (("prefill", metrics.prefill), ("decode", metrics.decode)):
         samples = part.latency_s.samples
         name = "ttft_s" if phase == "prefill" else "itl_s"

@@ -170,6 +170,10 @@ class Recording:
         clock = json.dumps(self.clock_s())
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('clock_s', ?)", (clock,))
 
+    def drop_answers(self, task_id: str) -> None:
+        """Take out the answers of a rung that never ended; begun anew, its clock is another."""
+        self._write_many("DELETE FROM answer WHERE task = ?", [(task_id,)])
+
     def add_trouble(self, place: str, message: str) -> None:
         """Note something that went wrong without ending the run."""
         self._write_many(

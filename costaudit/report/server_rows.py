@@ -57,9 +57,9 @@ def _replay(replay: Mapping[str, Any]) -> list[Fact]:
     facts = []
     if "sent" in replay:
         streams = f"{replay['sent']} requests over {replay.get('concurrency', '?')} streams"
-        failed = replay.get("failed") or 0
-        cut = f"{failed} of them failed or were cut off at the end" if failed else ""
-        facts.append(Fact(label="Replay", text=streams, note=cut))
+        ended = {"failed": replay.get("failed"), "were cut off at its end": replay.get("cut")}
+        note = ", ".join(f"{count} {how}" for how, count in ended.items() if count)
+        facts.append(Fact(label="Replay", text=streams, note=note))
     if "steady" in replay:
         steady = replay["steady"]
         span = figures.duration(steady["to_s"] - steady["from_s"])

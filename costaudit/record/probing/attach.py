@@ -65,10 +65,24 @@ def attach(recording: Recording, options: ServerOptions) -> Attached:
         found=found,
         prompts=PromptMaker.of(found, tokenizer=given_of(options).tokenizer, seed=options.seed),
         client=partial(run_rung, found.endpoint, found.dialect),
-        guard=Guard(limits=options.limits, waiting=waiting),
+        guard=_guard(recording, options, waiting),
     )
     rows: tuple[Fact | Instrument, ...] = (*_facts(options, answered), *about_software(), *absent)
     return Attached(probing=probing, meters=meters, rows=rows)
+
+
+def _guard(
+    recording: Recording, options: ServerOptions, waiting: Callable[[], float | None]
+) -> Guard:
+    """Limits are of the whole run: what was asked for before it was gone on with counts."""
+    before = recording.answers()
+    return Guard(
+        limits=options.limits,
+        waiting=waiting,
+        requests=len(before),
+        prompt_tokens=sum(answer.prompt_tokens or 0 for answer in before),
+        output_tokens=sum(answer.asked_tokens for answer in before),
+    )
 
 
 def find(options: ServerOptions) -> Found:

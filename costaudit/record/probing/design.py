@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from costaudit.record.probing.bounds import Bounds
 
-OUTPUT_TOKENS = 48  # of a decode probe: enough for a window in which all of the burst decode
+# Of a decode probe: enough for a window in which all of the burst decode; fewer where it is slow.
+OUTPUT_TOKENS = (48, 24, 16)
+SLOWER_TOGETHER = 1.5  # a step of a burst over one of a sequence alone, prompts included
 PREFILL_REPEATS = 3
 _FITTED_PROMPTS, _HELD_OUT_PROMPTS = (16, 256, 1024, 4096), (64, 512, 2048)
 _FITTED_BURSTS = ((1, 32), (1, 1024), (2, 64), (4, 256), (8, 64), (16, 512), (32, 64), (64, 32))
@@ -40,8 +42,28 @@ class ServedProbe:
         repeats = PREFILL_REPEATS if self.phase == "prefill" else self.seqs
         return repeats * (self.prompt_tokens + self.output_tokens)
 
+    @property
+    def work(self) -> int:
+        """For an order by time, roughly: a decode step costs as much as some tens of a prompt."""
+        return self.tokens + _STEP_WORK * self.output_tokens
 
-def served_design(bounds: Bounds) -> tuple[ServedProbe, ...]:
+
+_STEP_WORK = 32
+
+
+def burst_tokens(step_s: float, round_s: float) -> int:
+    """Output tokens of a decode probe, so that a round of them fits in `round_s`.
+
+    `step_s` is the time between tokens of one sequence alone.
+    """
+    steps_s = SLOWER_TOGETHER * step_s * len((*_FITTED_BURSTS, *_HELD_OUT_BURSTS))
+    fitting = (tokens for tokens in OUTPUT_TOKENS if tokens * steps_s <= round_s)
+    return next(fitting, OUTPUT_TOKENS[-1])
+
+
+def served_design(
+    bounds: Bounds, *, output_tokens: int = OUTPUT_TOKENS[0]
+) -> tuple[ServedProbe, ...]:
     """The probes that fit: prompts up to the workload's longest, bursts that half the cache holds.
 
     No held-out probe equals a fitted one.
@@ -50,8 +72,8 @@ def served_design(bounds: Bounds) -> tuple[ServedProbe, ...]:
     probes = [
         *(_prefill(p, longest, held_out=False) for p in _FITTED_PROMPTS),
         *(_prefill(p, longest, held_out=True) for p in _HELD_OUT_PROMPTS),
-        *(_decode(s, p, bounds, held_out=False) for s, p in _FITTED_BURSTS),
-        *(_decode(s, p, bounds, held_out=True) for s, p in _HELD_OUT_BURSTS),
+        *(_decode(s, p, output_tokens, bounds, held_out=False) for s, p in _FITTED_BURSTS),
+        *(_decode(s, p, output_tokens, bounds, held_out=True) for s, p in _HELD_OUT_BURSTS),
     ]
     unique: dict[str, ServedProbe] = {}
     for probe in probes:
@@ -91,8 +113,10 @@ def _prefill(prompt: int, longest: int, *, held_out: bool) -> ServedProbe | None
     )
 
 
-def _decode(seqs: int, prompt: int, bounds: Bounds, *, held_out: bool) -> ServedProbe | None:
-    output = min(OUTPUT_TOKENS, max(8, bounds.context_tokens // 2))
+def _decode(
+    seqs: int, prompt: int, output: int, bounds: Bounds, *, held_out: bool
+) -> ServedProbe | None:
+    output = min(output, max(8, bounds.context_tokens // 2))
     prompt = min(prompt, bounds.context_tokens - output - 1)
     if prompt < 1 or seqs > bounds.concurrency:
         return None

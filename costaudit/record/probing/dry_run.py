@@ -12,6 +12,9 @@ from costaudit.record.probing.guard import Guard
 from costaudit.record.probing.options import check_server_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from costaudit.record.probing.design import ServedProbe
     from costaudit.record.probing.options import ServerOptions
 
 
@@ -25,17 +28,7 @@ def dry_run(options: ServerOptions) -> dict[str, Any]:
     check_server_options(options)
     workload, found = load_workload(options.probe), find(options)
     probes = served_design(bounds_of(options, workload, found))
-    requests = options.rounds * sum(
-        PREFILL_REPEATS if probe.phase == "prefill" else probe.seqs for probe in probes
-    )
-    prompt, output = (
-        options.rounds
-        * sum(
-            getattr(probe, name) * (PREFILL_REPEATS if probe.phase == "prefill" else probe.seqs)
-            for probe in probes
-        )
-        for name in ("prompt_tokens", "output_tokens")
-    )
+    requests, prompt, output = (options.rounds * one for one in _round(probes))
     guard = Guard(limits=options.limits, waiting=lambda: None)
     refused = guard.allow(requests=requests, prompt_tokens=prompt, output_tokens=output)
     return {
@@ -64,3 +57,13 @@ def dry_run(options: ServerOptions) -> dict[str, Any]:
         },
         "refused": refused,
     }
+
+
+def _round(probes: Sequence[ServedProbe]) -> tuple[int, int, int]:
+    """Requests, prompt and output tokens of one round."""
+    counts = [PREFILL_REPEATS if probe.phase == "prefill" else probe.seqs for probe in probes]
+    return (
+        sum(counts),
+        sum(n * probe.prompt_tokens for n, probe in zip(counts, probes, strict=True)),
+        sum(n * probe.output_tokens for n, probe in zip(counts, probes, strict=True)),
+    )

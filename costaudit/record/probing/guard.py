@@ -18,7 +18,8 @@ class Guard:
     """Counts what was asked for; `why` says why no more may be sent, "" while all is well.
 
     `waiting` reads the server's queue length now (None: it does not tell); `ours` is how many of
-    our own requests may be waiting there, set by each rung before it starts.
+    our own requests may be waiting there, set by each rung before it starts; its answers set
+    `failed_in_a_row`.
     """
 
     limits: Limits
@@ -27,6 +28,7 @@ class Guard:
     prompt_tokens: int = 0
     output_tokens: int = 0
     ours: int = 0
+    failed_in_a_row: int = 0  # requests, over all rungs, since the last good answer
     why: str = field(default="")
 
     def allow(self, *, requests: int, prompt_tokens: int, output_tokens: int) -> str:

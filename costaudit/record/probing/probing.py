@@ -6,7 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from costaudit.record.probing.bounds import concurrency, context_tokens, kv_tokens
+from costaudit.record.probing.bounds import (
+    concurrency,
+    context_tokens,
+    kv_tokens,
+    sure_share,
+)
 
 SETTLE_S = 1.3  # a little more than a period of the scrapes
 
@@ -24,6 +29,10 @@ if TYPE_CHECKING:
 
 class Prompts(Protocol):
     """Makes prompts of a wanted length that no cache has seen before."""
+
+    @property
+    def exact(self) -> bool:
+        """A prompt has as many tokens as asked for, by the server's own count."""
 
     def cold(self, tokens: int) -> tuple[int, ...] | str:
         """A prompt whose first block is its own."""
@@ -66,7 +75,8 @@ class Probing:
     @property
     def context_tokens(self) -> int:
         """Longest prompt plus output that the server takes."""
-        return context_tokens(self.found)
+        share = sure_share(self.options, self.found, exact=self.prompts.exact)
+        return context_tokens(self.found, share=share)
 
     @property
     def kv_tokens(self) -> int | None:

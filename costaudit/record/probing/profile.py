@@ -5,6 +5,9 @@ Beside the facts of `record.profile`, by subject:
 server    base_url (no secrets), dialect, notes, evidence, max_context_tokens, parallelism,
           canary {prompt_tokens, output_tokens, exact_prompt, exact_output, …}, limits, stopped
 kv        what the server tells of its cache (tokens_total, blocks_total, block_size_tokens, …)
+time      began_s: when the time budget began to run
+design    rounds: of the step probes, and why they are fewer than asked for
+left out  one per task for which there was no time
 rung      one per task: when it began, how long it took, how the client did (`Health`)
 replay    steady {from_s, to_s, half_share}: the part of the replay that is billed
 """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from costaudit.probe.draw import DrawnRequest, declared_lengths, summary
 from costaudit.record.fitting import Fitted, fit_workload
+from costaudit.record.probing import timing
 from costaudit.record.probing.rungs import run_rung, shot
 from costaudit.record.probing.steady import Steady
 from costaudit.recording.rows import Fact, RequestRow, Task
@@ -81,14 +82,22 @@ def replay_rung(probing: Probing, task: Task) -> None:
         _cycled(probing, drawn),
         requests=len(drawn) * MOST_CYCLES,
         concurrency=concurrency,
+        longest_s=2 * steady.longest_s,
         watch=steady.watch,
         stop=steady.stop,
         facts=facts,
     )
+    probing.settle()  # what the server counted of it is not to be mixed with the ladder
 
 
 def ladder_rung(probing: Probing, task: Task) -> None:
-    """The same requests at another concurrency, once."""
+    """The same requests at another concurrency, once; not where the time is over."""
+    left_s = timing.left_s(probing)
+    if left_s <= 0:
+        why = "the time of the audit was over"
+        left_out = Fact(subject="left out", name=task.id, value=True, why=why)
+        probing.recording.add(left_out, done=task.id)
+        return
     drawn = _drawn(probing)
     spec: dict[str, Any] = task.spec
     wanted = int(spec["requests"])
@@ -99,6 +108,7 @@ def ladder_rung(probing: Probing, task: Task) -> None:
         _cycled(probing, chosen),
         requests=wanted,
         concurrency=int(spec["concurrency"]),
+        longest_s=left_s,
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from costaudit.record.client.load import Rung, Shot
 from costaudit.record.dialects.dialect import Ask
+from costaudit.record.probing import timing
 from costaudit.record.probing.design import PREFILL_REPEATS
+from costaudit.record.probing.ending import Ending
+from costaudit.record.probing.keeper import Keeper
 from costaudit.recording.rows import Fact
 
 if TYPE_CHECKING:
@@ -16,45 +19,40 @@ if TYPE_CHECKING:
     from costaudit.record.client.load import RungEnd
     from costaudit.record.probing.guard import Guard
     from costaudit.record.probing.probing import Probing
-    from costaudit.recording.recording import Recording
     from costaudit.recording.rows import Answer, Task
-
-ROWS_AT_ONCE = 64  # answers per transaction while a rung runs
-
-
-@dataclass(slots=True, kw_only=True)
-class Keeper:
-    """Writes answers down in groups, so that the client's loop is seldom held up."""
-
-    recording: Recording
-    waiting: list[Answer] = field(default_factory=list)
-    failed: int = 0
-
-    def __call__(self, answer: Answer) -> None:
-        """Take one answer."""
-        self.failed += not answer.ok
-        self.waiting.append(answer)
-        if len(self.waiting) >= ROWS_AT_ONCE:
-            self.flush()
-
-    def flush(self, *facts: Fact, done: str | None = None) -> None:
-        """Write what is waiting, with facts and the task that it finishes."""
-        rows, self.waiting = self.waiting, []
-        self.recording.add(*rows, *facts, done=done)
 
 
 def step_rung(probing: Probing, task: Task) -> None:
-    """A step probe: single prompts one after the other, or a burst all at once."""
+    """A step probe: single prompts one after the other, or a burst all at once.
+
+    Where the time of the step probes is over it is left out, once there is a probe of its phase.
+    """
     spec: dict[str, Any] = task.spec
+    left_s = timing.steps_left_s(probing)
+    if left_s <= 0 and _told(probing, str(spec["phase"])):
+        why = "the time for the step probes was over"
+        left_out = Fact(subject="left out", name=task.id, value=True, why=why)
+        probing.recording.add(left_out, done=task.id)
+        return
     together = spec["phase"] == "decode"
     count = int(spec["seqs"]) if together else PREFILL_REPEATS
     lengths = [(int(spec["new_tokens"]), int(spec["output_tokens"]))] * count
+    grace_s = timing.GRACE_SHARE * probing.options.time_budget_s
     run_rung(
         probing,
         task.id,
         cold_shots(probing, lengths),
         requests=count,
         concurrency=count if together else 1,
+        longest_s=max(left_s, 0.0) + grace_s,
+    )
+
+
+def _told(probing: Probing, phase: str) -> bool:
+    """Some probe of this phase was run already."""
+    return any(
+        task.done and task.spec.get("purpose") == "step" and task.spec["phase"] == phase
+        for task in probing.recording.tasks()
     )
 
 
@@ -73,6 +71,15 @@ def shot(
     return Shot(number=number, call=call, output_tokens=output, prompt_tokens=tokens)
 
 
+def nobody(_: Answer) -> None:
+    """Nobody watches."""
+
+
+def nothing(_: RungEnd) -> tuple[Fact, ...]:
+    """There is nothing to add."""
+    return ()
+
+
 def run_rung(
     probing: Probing,
     task: str,
@@ -80,37 +87,36 @@ def run_rung(
     *,
     requests: int,
     concurrency: int,
-    window_s: float | None = None,
-    watch: Callable[[Answer], None] | None = None,
+    longest_s: float,
+    watch: Callable[[Answer], None] = nobody,
     stop: Callable[[], str] | None = None,
-    facts: Callable[[RungEnd], tuple[Fact, ...]] | None = None,
-) -> bool:
-    """Run the rung and write it down; False where a limit ended it (the guard says which).
+    facts: Callable[[RungEnd], tuple[Fact, ...]] = nothing,
+) -> None:
+    """Run the rung and write it down; what runs after `longest_s` is cut.
 
     `watch` sees each answer, `stop` may end the rung early, `facts` go into its last transaction.
+
+    Raises:
+        TargetError, UsageError: the server gives no answers (any more), or refuses all of them;
+            what came is kept, and the task is not done.
     """
-    guard, keeper = probing.guard, Keeper(recording=probing.recording)
+    guard = probing.guard
+    keeper = Keeper(recording=probing.recording, guard=guard, streams=concurrency, watch=watch)
+    ending = Ending(guard=guard, keeper=keeper, longest_s=longest_s, stop=stop)
     guard.ours = concurrency
+    probing.recording.drop_answers(task)
     began_s = probing.recording.clock_s()
-
-    def take(answer: Answer) -> None:
-        keeper(answer)
-        if watch is not None:
-            watch(answer)
-
-    def ended() -> str:
-        return guard.stop() or (stop() if stop is not None else "")
-
-    booked = _booked(guard, shots)
-    rung = Rung(shots=booked, concurrency=concurrency, requests=requests, window_s=window_s)
+    rung = Rung(shots=_booked(guard, shots), concurrency=concurrency, requests=requests)
     try:
-        end = probing.client(rung, task=task, on_answer=take, stop=ended)
+        end = probing.client(rung, task=task, on_answer=keeper, stop=ending)
     except BaseException:
         keeper.flush()
         raise
+    failure = ending.failure(end, probing.found, exact=probing.prompts.exact)
     told = Fact(subject="rung", name=task, value=_about(end, began_s, concurrency), unit="")
-    keeper.flush(told, *(facts(end) if facts is not None else ()), done=task)
-    return not guard.why
+    keeper.flush(told, *facts(end), done=None if failure else task)
+    if failure is not None:
+        raise failure
 
 
 def _booked(guard: Guard, shots: Iterable[Shot]) -> Iterator[Shot]:

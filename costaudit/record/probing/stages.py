@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import TargetError
+from costaudit.record.probing import timing
 from costaudit.record.probing.bounds import bounds_of
-from costaudit.record.probing.design import ServedProbe, rounds_of, served_design
+from costaudit.record.probing.design import (
+    ServedProbe,
+    burst_tokens,
+    rounds_of,
+    served_design,
+)
 from costaudit.record.probing.pace import pace_of
 from costaudit.record.probing.replay import ladder_rung, plan_replay, replay_rung
 from costaudit.record.probing.rungs import cold_shots, run_rung, step_rung
 from costaudit.recording.rows import Fact, Task
 
 if TYPE_CHECKING:
+    from costaudit.record.client.load import Shot
     from costaudit.record.probing.options import ServerOptions
     from costaudit.record.probing.probing import Probing
     from costaudit.recording.rows import Answer
 
 Stage = Callable[["Probing", Task], None]
 
-STEPS_SHARE, REPLAY_SHARE, LADDER_SHARE = 0.40, 0.40, 0.12  # of the time budget
 WARM_PROMPT, WARM_OUTPUT, WARM_REQUESTS = 32, 8, 24
 STEADY_RUNS, STEADY_SHARE = 4, 0.15
-FEWEST_ROUNDS = 2
+REST_SHARE = 1 - timing.WARM_SHARE - timing.STEPS_SHARE / 2  # behind the first round
 
 
 def first_tasks(options: ServerOptions) -> tuple[Task, ...]:
     """What every server audit begins with; "design" stands for all that it will plan."""
-    shares = STEPS_SHARE + REPLAY_SHARE + LADDER_SHARE
+    shares = timing.STEPS_SHARE + timing.REPLAY_SHARE + timing.LADDER_SHARE
     return (
         Task(id="warm", kind="warm", spec={"purpose": "warm", "est_s": 2.0}),
         Task(id="design", kind="design", spec={"est_s": options.time_budget_s * shares}),
@@ -38,44 +44,54 @@ def first_tasks(options: ServerOptions) -> tuple[Task, ...]:
 
 
 def warm(probing: Probing, task: Task) -> None:
-    """Small requests one after the other until their times settle."""
+    """Small requests one after the other until their times settle, or their time is over."""
+    probing.settle()  # both sides' TTFTs are compared over these requests: none waits for another
+    timing.begin(probing.recording)
+    budget_s = probing.options.time_budget_s
     last: list[float] = []
-    failed: list[str] = []
 
     def watch(answer: Answer) -> None:
         if answer.ok:
             last.append(answer.end_s - answer.sent_s)
-        elif answer.error:
-            failed.append(answer.error)
 
-    def settled() -> str:
-        recent = last[-STEADY_RUNS:]
-        steady = len(recent) == STEADY_RUNS and max(recent) <= min(recent) * (1 + STEADY_SHARE)
-        return "warm" if steady else ""
+    def until_settled() -> Iterator[Shot]:
+        """No request is cut: both sides are to count the same."""
+        for shot in cold_shots(probing, [(WARM_PROMPT, WARM_OUTPUT)] * WARM_REQUESTS):
+            recent = last[-STEADY_RUNS:]
+            steady = len(recent) == STEADY_RUNS and max(recent) <= min(recent) * (1 + STEADY_SHARE)
+            late = last and timing.spent_s(probing) > timing.WARM_SHARE * budget_s
+            if steady or late:
+                return
+            yield shot
 
-    lengths = [(WARM_PROMPT, WARM_OUTPUT)] * WARM_REQUESTS
     run_rung(
         probing,
         task.id,
-        cold_shots(probing, lengths),
+        until_settled(),
         requests=WARM_REQUESTS,
         concurrency=1,
+        longest_s=timing.LONGEST_WARM_SHARE * budget_s,
         watch=watch,
-        stop=settled,
     )
-    if failed and not last:
-        raise TargetError(f"the server answers no request: {failed[0]}")
+    if not last and not probing.guard.why:
+        raise TargetError(
+            f"the server did not end one request of {WARM_OUTPUT} tokens within"
+            f" {timing.LONGEST_WARM_SHARE * budget_s:.0f} s",
+            hint="is it busy? else give it more time with --seconds",
+        )
 
 
 def design(probing: Probing, task: Task) -> None:
-    """Plan the first round of the step probes, and the look back at it."""
+    """Plan the first round of the step probes, and the look back at it.
+
+    Small probes first: where the time is over before all were run, the others make a fit.
+    """
     probing.settle()
     probes = _probes(probing)
+    order = sorted(range(len(probes)), key=lambda place: probes[place].work)
     budget_s = probing.options.time_budget_s
-    later = Task(id="rounds", kind="rounds", spec={"est_s": budget_s * (1 - STEPS_SHARE / 4)})
-    probing.recording.plan(
-        [*rounds_of(probes, [_order(probing, len(probes), 0)]), later], done=task.id
-    )
+    later = Task(id="rounds", kind="rounds", spec={"est_s": budget_s * REST_SHARE})
+    probing.recording.plan([*rounds_of(probes, [order]), later], done=task.id)
 
 
 def rounds(probing: Probing, task: Task) -> None:
@@ -87,11 +103,11 @@ def rounds(probing: Probing, task: Task) -> None:
         if t.spec.get("round") == 0
     )
     budget_s = probing.options.time_budget_s
-    allowed = int(budget_s * STEPS_SHARE / max(took_s, 1e-3))
-    count = max(FEWEST_ROUNDS, min(probing.options.rounds, allowed))
+    allowed = int(timing.steps_left_s(probing) / max(took_s, 1e-3))
+    count = 1 + max(0, min(probing.options.rounds - 1, allowed))
     orders = [_order(probing, len(probes), number) for number in range(count)]
     tasks = [t for t in rounds_of(probes, orders) if t.spec["round"] != 0]
-    rest_s = budget_s * (REPLAY_SHARE + LADDER_SHARE)
+    rest_s = budget_s * (timing.REPLAY_SHARE + timing.LADDER_SHARE)
     last = Task(id="workload", kind="workload", spec={"est_s": rest_s})
     why = "" if count == probing.options.rounds else "more would not end within the time budget"
     fact = Fact(subject="design", name="rounds", value=count, why=why)
@@ -109,13 +125,19 @@ def workload(probing: Probing, task: Task) -> None:
         probing,
         task,
         pace,
-        replay_s=budget_s * REPLAY_SHARE,
-        ladder_s=budget_s * LADDER_SHARE,
+        replay_s=budget_s * timing.REPLAY_SHARE,
+        ladder_s=budget_s * timing.LADDER_SHARE,
     )
 
 
 def _probes(probing: Probing) -> tuple[ServedProbe, ...]:
-    return served_design(bounds_of(probing.options, probing.workload, probing.found))
+    """The same whenever it is asked for: the warm-up decides how long the bursts are."""
+    bounds = bounds_of(
+        probing.options, probing.workload, probing.found, exact=probing.prompts.exact
+    )
+    pace = pace_of((), probing.recording.answers("warm"))
+    round_s = probing.options.time_budget_s * timing.STEPS_SHARE / 2
+    return served_design(bounds, output_tokens=burst_tokens(pace.step_at(1), round_s))
 
 
 def _order(probing: Probing, count: int, number: int) -> list[int]:

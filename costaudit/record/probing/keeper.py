@@ -1,0 +1,59 @@
+"""Writes down the answers of one rung, and tells when the server gives none any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from costaudit.record.probing.guard import Guard
+    from costaudit.recording.recording import Recording
+    from costaudit.recording.rows import Answer, Fact
+
+ROWS_AT_ONCE = 64  # answers per transaction while a rung runs
+# Failures without an answer in between: so many end a rung (or two per stream) …
+FEWEST_IN_A_ROW = 8
+FEWEST_AT_ALL = 3  # … and so many, where a rung had no answer at all, end the audit
+CUT = "cut off"  # how the client begins the error of a request that we cut
+
+
+@dataclass(slots=True, kw_only=True)
+class Keeper:
+    """Writes answers down in groups, so that the client's loop is seldom held up."""
+
+    recording: Recording
+    guard: Guard
+    streams: int
+    watch: Callable[[Answer], None]
+    waiting: list[Answer] = field(default_factory=list)
+    good: int = 0
+    failed: Answer | None = None  # the last that failed by itself
+
+    def __call__(self, answer: Answer) -> None:
+        """Take one answer."""
+        if answer.ok:
+            self.good, self.guard.failed_in_a_row = self.good + 1, 0
+        elif not answer.error.startswith(CUT):
+            self.failed = answer
+            self.guard.failed_in_a_row += 1
+        self.watch(answer)
+        self.waiting.append(answer)
+        if len(self.waiting) >= ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self, *facts: Fact, done: str | None = None) -> None:
+        """Write what is waiting, with facts and the task that it finishes."""
+        rows, self.waiting = self.waiting, []
+        self.recording.add(*rows, *facts, done=done)
+
+    @property
+    def broken(self) -> bool:
+        """Nothing but failures come: to go on would only do harm."""
+        return self.guard.failed_in_a_row >= max(FEWEST_IN_A_ROW, 2 * self.streams)
+
+    @property
+    def silent(self) -> bool:
+        """The rung had no answer at all, and that is no single mishap."""
+        return not self.good and self.guard.failed_in_a_row >= FEWEST_AT_ALL

@@ -1,0 +1,132 @@
+from array import array
+from dataclasses import replace
+
+import pytest
+
+from costaudit.measure.served_doubts import cut_off, foreign_note, foreign_share, replay_doubt
+from costaudit.recording.recording import Recording
+from costaudit.recording.rows import Answer, Fact, Gauge, RequestRow, Task
+
+ANSWERS, TOKENS, PROMPT = 100, 10, 20
+
+
+@pytest.fixture
+def recording(tmp_path):
+    with Recording.create(tmp_path / "run.costaudit") as one:
+        yield one
+
+
+def answer(number, *, error=""):
+    times_us = [5_000 * n for n in range(1, TOKENS + 1)]
+    return Answer(
+        task="replay",
+        number=number,
+        intended_s=number * 0.1,
+        sent_s=number * 0.1,
+        end_s=number * 0.1 + 0.05,
+        prompt_tokens=PROMPT,
+        asked_tokens=TOKENS,
+        output_tokens=None if error else TOKENS,
+        cached_tokens=None,
+        finish_reason="length",
+        status=200,
+        error=error,
+        truncated=False,
+        shared_events=0,
+        lag_s=None,
+        event_us=b"" if error else array("I", times_us).tobytes(),
+        event_tokens=b"",
+    )
+
+
+def replayed(recording, *, error="", every=ANSWERS, skip=range(0), steps=True, **health):
+    """One request each tenth of a second; each so many failed by `error`, `skip` never came."""
+    row = RequestRow(
+        task="replay",
+        batch=0,
+        prompt_tokens=PROMPT,
+        output_tokens=TOKENS,
+        prefix_id=None,
+        prefix_tokens=0,
+        ttft_s=None,
+        e2e_s=None,
+    )
+    steady = {"from_s": 0.0, "to_s": 10.0, "half_share": 0.01}
+    about = {"t_s": 100.0, "wall_s": 10.0, "health": {"bottleneck": False, "why": "", **health}}
+    answers = [
+        answer(n, error=error if n % every == every - 1 else "")
+        for n in range(ANSWERS)
+        if n not in skip
+    ]
+    step = {"purpose": "step", "probe": "d", "phase": "decode", "seqs": 1, "held_out": False}
+    recording.plan([Task(id="d#0", kind="rung", spec=step)])
+    recording.add(
+        row,
+        *answers,
+        *([replace(answer(0), task="d#0")] if steps else []),
+        Fact(subject="replay", name="steady", value=steady),
+        Fact(subject="rung", name="replay", value=about),
+    )
+
+
+def served(recording, generated):
+    """The server's own count of generated tokens over the replay."""
+    recording.add(
+        *(
+            Gauge(t_s=t_s, meter="server", name=name, value=value, unit="")
+            for t_s, total in ((99.0, 5000.0), (111.0, 5000.0 + generated))
+            for name, value in (("scrape", 0.01), ("tokens.generation_total", total))
+        )
+    )
+
+
+def test_a_good_replay_leaves_no_doubt(recording):
+    replayed(recording)
+    served(recording, ANSWERS * TOKENS)
+    assert replay_doubt(recording) == ""
+    assert foreign_note(recording) == ""
+
+
+def test_a_client_that_could_not_keep_up_leaves_one(recording):
+    replayed(recording, bottleneck=True, why="the client used 0.97 of a core")
+    assert "the client used 0.97 of a core" in replay_doubt(recording)
+
+
+def test_answers_in_one_piece_leave_one(recording):
+    replayed(recording, steps=False)
+    assert "no decode step could be timed" in replay_doubt(recording)
+
+
+def test_requests_cut_at_the_end_leave_none(recording):
+    replayed(recording, error="cut off: the time is over", every=5)
+    assert replay_doubt(recording) == ""
+    assert cut_off(recording) == 20
+
+
+def test_failures_leave_one(recording):
+    replayed(recording, error="HTTP 503: busy", every=5)
+    assert "20 of 100 requests of the replay failed: HTTP 503: busy" in replay_doubt(recording)
+
+
+def test_a_rate_that_changed_leaves_one(recording):
+    replayed(recording, skip=range(20, 70))
+    assert "the rate of the replay is known to" in replay_doubt(recording)
+
+
+@pytest.mark.parametrize(("others", "noted", "doubted"), [(0, 0, 0), (50, 1, 0), (500, 1, 1)])
+def test_others_are_noted_and_from_a_tenth_on_doubted(recording, others, noted, doubted):
+    replayed(recording)
+    served(recording, ANSWERS * TOKENS + others)
+    assert foreign_share(recording) == pytest.approx(others / (ANSWERS * TOKENS + others))
+    assert bool(foreign_note(recording)) == bool(noted)
+    assert ("others used the server" in replay_doubt(recording)) == bool(doubted)
+
+
+def test_a_server_that_counts_nothing_leaves_others_unknown(recording):
+    replayed(recording)
+    assert foreign_share(recording) is None
+    assert foreign_note(recording) == ""
+
+
+def test_no_replay_is_not_for_this_to_judge(recording):
+    assert replay_doubt(recording) == ""
