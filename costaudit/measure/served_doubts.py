@@ -68,7 +68,7 @@ def _doubts(recording: Recording, replayed: Replayed) -> Iterator[str]:
             " were not ours, so its speed was not all ours either"
         )
     health = _health(recording)
-    if health.get("bottleneck"):
+    if health.get("set_pace", health.get("bottleneck")):  # spoilt stamps leave the rate as it is
         yield f"the client was the bottleneck of the replay: {health.get('why', '')}"
     if not any(one.phase is Phase.DECODE and not one.held_out for one in served_steps(recording)):
         yield (

@@ -71,7 +71,8 @@ class Watch:
         kernel = len(self._lags) > 0 and not user_stamps
         lag = [v * _S for v in self._lags.percentiles((0.5, 0.99, 1.0))] if kernel else [None] * 3
         thread_s = time.thread_time() - self._thread_s
-        why = self._why(thread_s / max(wall_s, 1e-9), open_loop=open_loop)
+        pace = self._pace_rules(thread_s / max(wall_s, 1e-9), open_loop=open_loop)
+        why = next((told for broken, told in (*pace, *self._stamp_rules()) if broken), "")
         return Health(
             stamps="kernel" if kernel else "user",
             cpu_s=cpu_s,
@@ -85,12 +86,8 @@ class Watch:
             connections=connections,
             bottleneck=bool(why),
             why=why,
+            set_pace=any(broken for broken, _ in pace),
         )
-
-    def _why(self, cpu_share: float, *, open_loop: bool) -> str:
-        """The first rule that the client broke; "" where it kept all."""
-        rules = (*self._pace_rules(cpu_share, open_loop=open_loop), *self._stamp_rules())
-        return next((sentence for broken, sentence in rules if broken), "")
 
     def _pace_rules(self, cpu_share: float, *, open_loop: bool) -> tuple[tuple[bool, str], ...]:
         """The client set the pace when it did one of these.

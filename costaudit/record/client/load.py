@@ -70,6 +70,7 @@ class Health:
         events: all output events.
         connections: TCP connections opened.
         bottleneck: the client, not the server, set the pace or spoilt the stamps.
+        set_pace: it set the pace, so that rates are the client's too, not latencies alone.
         why: one sentence if it was.
     """
 
@@ -85,6 +86,7 @@ class Health:
     connections: int
     bottleneck: bool
     why: str
+    set_pace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
