@@ -34,7 +34,7 @@ CASES = {
     "unknown format": (["report", "x", "--format", "htm"], "no report format 'htm'", "'html'"),
     "missing recording": (["report", "none.costaudit"], "no recording at none.costaudit", ""),
     "not a recording": (["report", "budget.toml"], "no costaudit recording", ""),
-    "gate without budget": (["gate", "x"], "a gate needs a --budget", "--help"),
+    "gate without budget": (["gate", "x"], "a gate needs a --budget", "docs/ci.md"),
     "missing budget": (["gate", "x", "--budget", "no.toml"], "cannot read no.toml", ""),
     "bad budget": (["gate", "x", "--budget", "bad.toml"], "neither max nor min", ""),
     "unknown step": (["steps", "paged-kv"], "no step called 'paged-kv'", "'paged-kv-cache'"),
