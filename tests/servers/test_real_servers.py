@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from parts.transformers_serve import CONTINUOUS
 
 from costaudit.ground.errors import UsageError
 from costaudit.measure.server import Own, server_span
@@ -115,8 +116,9 @@ def test_transformers_s_pinned_model_is_found(transformers_server):
     assert generate(found, maker.cold(100), 4)[0] == 100
 
 
-def test_transformers_with_continuous_batching_tells_its_blocks(batching_transformers_server):
-    found = canary(found_at(batching_transformers_server)).found
+def test_transformers_with_continuous_batching_tells_its_blocks(start_server):
+    """A server of its own: one that was left in mid-answer once gave an empty stream after."""
+    found = canary(found_at(start_server("transformers", *CONTINUOUS))).found
     assert found.target.knobs["continuous_batching"].value is True
     assert "max_num_seqs" not in found.target.knobs
     assert found.kv["blocks_total"].value > 0
