@@ -30,6 +30,8 @@ from costaudit.whatif.scenario import (
 from costaudit.whatif.simulate import simulate
 from costaudit.whatif.steptime import Peaks, StepTime
 
+pytestmark = pytest.mark.slow  # all of it together
+
 NOTHING = frozenset()
 EVERY = frozenset(SWITCHED)
 REMOVALS = [

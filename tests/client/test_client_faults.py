@@ -27,6 +27,8 @@ from costaudit.ground.errors import UsageError
 from costaudit.record.client.load import Endpoint, Rung
 from costaudit.record.client.run import run_rung
 
+pytestmark = pytest.mark.slow  # all of it together
+
 
 def only(script, **options):
     with faulty(script) as server:

@@ -12,6 +12,8 @@ from costaudit.recording.rows import Phase, Role
 from costaudit.recording.target_facts import target_of
 from costaudit.target.load import decode_load, prefill_load
 
+pytestmark = pytest.mark.slow  # all of it together
+
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")
 

@@ -12,6 +12,8 @@ from costaudit.contrast.change import from_pairs
 from costaudit.ground.errors import TargetError, UsageError
 from costaudit.record.paired import PairedOptions, record_paired
 
+pytestmark = pytest.mark.slow  # all of it together
+
 
 @dataclass
 class Drifting(FakeEngine):

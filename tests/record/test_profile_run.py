@@ -19,6 +19,8 @@ from costaudit.recording.recording import Recording
 from costaudit.recording.rows import Phase, Role, State
 from costaudit.recording.target_facts import target_of
 
+pytestmark = pytest.mark.slow  # all of it together
+
 pytest.importorskip("torch", reason="torch is not installed: the peaks cannot be measured")
 
 
