@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow  # all of it together
+
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 TABLE = BENCH / "data" / "silicon_serving.csv"
 CONSTANTS = BENCH / "data" / "steptime_constants.json"

@@ -21,6 +21,8 @@ from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenari
 from costaudit.whatif.simulate import simulate
 from costaudit.whatif.steptime import Peaks, StepTime
 
+pytestmark = pytest.mark.slow  # all of it together
+
 STEP_TIME = StepTime(
     shape=DENSE,
     peaks=Peaks(flops_per_s=1e11, bandwidth_bytes_per_s=2e10),

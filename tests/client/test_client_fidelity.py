@@ -17,6 +17,8 @@ from truth import serving
 from costaudit.ground.stats import percentile
 from costaudit.measure.latency import Latencies
 
+pytestmark = pytest.mark.slow  # all of it together
+
 
 def latencies(ran, *, open_loop=False):
     seen = Latencies(open_loop=open_loop)

@@ -13,6 +13,8 @@ from sides import TESTS, loaded
 from costaudit.contrast.stored import read_baseline
 from costaudit.recording.recording import Recording
 
+pytestmark = pytest.mark.slow  # all of it together
+
 synthetic = loaded(TESTS / "audit" / "synthetic_run.py")
 COUNTERS = """
 [[budget]]

@@ -28,6 +28,8 @@ from costaudit.recording.rows import Fact, Phase
 from costaudit.target import work
 from costaudit.target.load import decode_load, prefill_load
 
+pytestmark = pytest.mark.slow  # all of it together
+
 PRECISION = Precision(param_bytes=TRUTH.param_bytes, kv_element_bytes=TRUTH.kv_element_bytes)
 PREFILL, DECODE = "step-2", f"step-{len(PREFILLS) + 3}"  # 1024 tokens; 16 sequences of 1024
 LOADS = {

@@ -20,6 +20,8 @@ from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenari
 from costaudit.whatif.simulate import simulate
 from costaudit.whatif.steptime import Peaks, StepTime
 
+pytestmark = pytest.mark.slow  # all of it together
+
 STEPS = [entry.step for entry in load()]
 SHAPE = ModelShape(
     name="eight billion", architecture="llama", layers=32, hidden=4096, ffn=14336, heads=32,

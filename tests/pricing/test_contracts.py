@@ -27,6 +27,8 @@ from costaudit.pricing.given_capacity import read_capacity
 from costaudit.pricing.saturate import Slo
 from costaudit.traffic.demand import Demand, Rejected
 
+pytestmark = pytest.mark.slow  # all of it together
+
 TESTS = Path(__file__).parents[1]
 TODAY = dt.date(2026, 9, 1)
 GIVEN = """

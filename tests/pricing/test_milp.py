@@ -14,6 +14,8 @@ from costaudit.pricing.cover import best_units, mix_usd, rows_of
 from costaudit.pricing.milp import Problem, Scenario, solve
 from costaudit.pricing.way import Mix
 
+pytestmark = pytest.mark.slow  # all of it together
+
 needs = st.lists(st.integers(0, 20), min_size=1, max_size=24).map(tuple)
 # Hundredths: the solver takes a constraint for met when it is to a millionth.
 fluids = st.lists(st.integers(0, 1200).map(lambda n: n / 100), min_size=1, max_size=24)

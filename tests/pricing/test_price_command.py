@@ -16,6 +16,8 @@ from costaudit.report.pricing_console import pricing_text
 from costaudit.report.pricing_page import pricing_page
 from costaudit.traffic.read import read_demand
 
+pytestmark = pytest.mark.slow  # all of it together
+
 CAPACITY = """
 device = "NVIDIA H100 80GB HBM3"
 model = "Qwen/Qwen3-32B"

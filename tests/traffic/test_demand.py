@@ -17,6 +17,8 @@ from costaudit.traffic.gaps import collection_gaps
 from costaudit.traffic.read import read_demand
 from costaudit.traffic.reduce import CELLS_PER_OCTAVE, NUDGE
 
+pytestmark = pytest.mark.slow  # all of it together
+
 RATES = ("t_s", "rps", "in_tok_s", "out_tok_s", "share_of_rps_with_known_lengths")
 
 

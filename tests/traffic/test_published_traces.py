@@ -14,6 +14,8 @@ from costaudit.traffic.open_log import open_log
 from costaudit.traffic.read import read_demand
 from costaudit.traffic.sample import read_traffic
 
+pytestmark = pytest.mark.slow  # all of it together
+
 TRACES = Path(__file__).resolve().parents[2] / "bench" / "data" / "traces"
 
 

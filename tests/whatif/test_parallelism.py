@@ -17,6 +17,8 @@ from costaudit.whatif.scheduler.seconds import FIRST, PLACES, TERM_COUNT, load_t
 from costaudit.whatif.simulate import simulate
 from costaudit.whatif.steptime import TERMS
 
+pytestmark = pytest.mark.slow  # all of it together
+
 FREE_LINK = replace(
     STEP_TIME, coefficients={**STEP_TIME.coefficients, "link": 0.0, "link_latency": 0.0}
 )

@@ -17,6 +17,8 @@ from costaudit.traffic.traffic import Request, Traffic
 from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenario, Speculation
 from costaudit.whatif.simulate import simulate
 
+pytestmark = pytest.mark.slow  # all of it together
+
 NEAR = {"rel": 1e-9, "abs": 1e-12}
 
 
