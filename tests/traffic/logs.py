@@ -71,6 +71,20 @@ def burstgpt(path: Path) -> str:
     return write_csv(path / "BurstGPT_1.csv", header, rows)
 
 
+def aiperf(path: Path) -> str:
+    return write_lines(path / "aiperf.jsonl", (
+        {"timestamp": int(since(t) * 1000), "session_id": f"s{i}", "input_length": p,
+         "output_length": o} for i, (t, p, o) in enumerate(REQUESTS)
+    ))  # fmt: skip
+
+
+def splitwise(path: Path) -> str:
+    header = ("request_id", "request_type", "application_id", "arrival_timestamp", "batch_size",
+              "prompt_size", "token_size")  # fmt: skip
+    rows = [(i, 2, 0, since(t), 1, p, o) for i, (t, p, o) in enumerate(REQUESTS)]
+    return write_csv(path / "splitwise.csv", header, rows)
+
+
 def litellm(path: Path) -> str:
     return write_lines(path / "spend.jsonl", (
         {"request_id": f"chatcmpl-{i}", "call_type": "acompletion", "api_key": "x", "spend": 0.01,
@@ -167,7 +181,8 @@ def since(time: datetime) -> float:
 
 
 KINDS: tuple[Callable[[Path], str], ...] = (
-    azure, azure_2025, mooncake, bailian, burstgpt, litellm, litellm_csv, chat_responses,
-    vllm_requests, vllm_bench, nanoseconds, semicolons, array, parquet, nested_parquet,
+    azure, azure_2025, mooncake, aiperf, splitwise, bailian, burstgpt, litellm, litellm_csv,
+    chat_responses, vllm_requests, vllm_bench, nanoseconds, semicolons, array, parquet,
+    nested_parquet,
 )  # fmt: skip
-RELATIVE = (mooncake, bailian, burstgpt, vllm_bench)
+RELATIVE = (mooncake, aiperf, splitwise, bailian, burstgpt, vllm_bench)
