@@ -1,6 +1,6 @@
-"""Writes what the README quotes from the tool itself, so that it cannot grow old.
+"""Writes what README.md and docs/samples.md quote from the tool, so that it cannot grow old.
 
-    python docs/generate.py             rewrite the marked blocks of README.md
+    python docs/generate.py             rewrite the marked blocks of both
     python docs/generate.py --check     exit with 1 and a diff where a block is stale
     python docs/generate.py --picture   also take docs/page.png again (needs Chromium)
 
@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DOCS = Path(__file__).resolve().parent
-README = DOCS.parent / "README.md"
+PAGES = (DOCS.parent / "README.md", DOCS / "samples.md")
 SAMPLE = DOCS / "sample.json"
 SERVER_SAMPLE = DOCS / "sample-server.json"
 PICTURE = DOCS / "page.png"
@@ -66,18 +67,16 @@ def branches(error: type[Any]) -> Iterator[type[Any]]:
         yield from branches(below)
 
 
-def sample_block() -> str:
-    """The terminal report of the sample, without colours."""
+def sample_block(path: Path = SAMPLE) -> str:
+    """The terminal report of a sample, without colours."""
     from costaudit.report.console import console_text
 
-    return fenced(console_text(sample()))
+    return fenced(console_text(sample(path)))
 
 
-def server_sample_block() -> str:
-    """The terminal report of an audited server, without colours."""
-    from costaudit.report.console import console_text
-
-    return fenced(console_text(sample(SERVER_SAMPLE)))
+def opening_block(path: Path = SAMPLE) -> str:
+    """What stands first in that report: the bill and what to do first."""
+    return fenced(sample_block(path).strip("`").removeprefix("text").partition("\nPlaybook\n")[0])
 
 
 def sample(path: Path = SAMPLE) -> dict[str, Any]:
@@ -94,8 +93,10 @@ def fenced(text: str) -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "help": help_block,
     "exit-codes": exit_codes_block,
+    "opening": opening_block,
+    "server-opening": partial(opening_block, SERVER_SAMPLE),
     "sample": sample_block,
-    "server-sample": server_sample_block,
+    "server-sample": partial(sample_block, SERVER_SAMPLE),
 }
 
 
@@ -128,16 +129,22 @@ def take_picture() -> None:
         )
 
 
+def stale(page: Path, old: dict[Path, str], new: dict[Path, str]) -> Iterator[str]:
+    """Lines of a diff, where a block of the page is not what it would be now."""
+    names = (page.name, "as generated: python docs/generate.py")
+    return difflib.unified_diff(old[page].splitlines(), new[page].splitlines(), *names)
+
+
 def main(flags: set[str]) -> None:
     """Checks or rewrites; see the top of this file."""
     if unknown := flags - {"--check", "--picture"}:
         sys.exit(f"unknown: {' '.join(sorted(unknown))}\n{__doc__}")
-    old = README.read_text(encoding="utf-8")
-    new = generated(old)
+    old = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    new = {page: generated(text) for page, text in old.items()}
     if "--check" in flags:
-        names = (str(README.name), "as generated: python docs/generate.py")
-        sys.exit("\n".join(difflib.unified_diff(old.splitlines(), new.splitlines(), *names)) or 0)
-    README.write_text(new, encoding="utf-8")
+        sys.exit("\n".join(line for page in PAGES for line in stale(page, old, new)) or 0)
+    for page, text in new.items():
+        page.write_text(text, encoding="utf-8")
     if "--picture" in flags:
         take_picture()
 

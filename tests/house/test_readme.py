@@ -31,7 +31,7 @@ def test_generated_blocks_are_fresh(checkout: Path) -> None:
     assert check.returncode == 0, check.stderr
 
 
-@pytest.mark.parametrize("block", ["help", "exit-codes", "sample"])
+@pytest.mark.parametrize("block", ["help", "exit-codes", "opening", "server-opening"])
 def test_each_block_stands_in_the_readme_once(readme: str, block: str) -> None:
     filled = re.findall(rf"<!-- generated: {block} -->\n(.*?)<!-- end -->", readme, re.DOTALL)
     assert len(filled) == 1
