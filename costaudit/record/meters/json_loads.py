@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from costaudit.record.meters.metric_sums import Quantity
+from costaudit.facts.quantities import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from costaudit.facts.metric_map import RANK_LABELS, MetricName, Over, spelled, stem
+from costaudit.facts.quantities import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,25 +15,39 @@ if TYPE_CHECKING:
 
 _BUCKETED = {"latency.ttft", "latency.itl", "latency.queue"}
 _PARTS = {"_sum": "sum", "_count": "count", "_bucket": "le"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantity:
-    """A canonical quantity now; `total` is a counter's, which only grows."""
-
-    value: float
-    unit: str
-    total: bool = False
+# In detail: labels whose values stand for themselves, and those that number ranks or replicas.
+_TOLD_APART = (
+    "finished_reason",
+    "err",
+    "reason",
+    "source",
+    "cache_source",
+    "mode",
+    "stage",
+    "method",
+    "sleep_state",
+)
+_REPLICAS = ("engine", "dp_rank", "ReplicaId")
+_BY_REPLICA = {
+    "requests.running",
+    "requests.waiting",
+    "kv.usage_fraction",
+    "tokens.generation_total",
+}
+_MOST_NAMES = 20_000  # a page of vLLM's has some 500; the rest of a hostile page is left out
 
 
 def summed(
     series: Iterable[Series],
     names: Mapping[str, tuple[MetricName, ...]],
     labels: Mapping[str, str],
+    *,
+    detailed: bool = False,
 ) -> dict[str, Quantity]:
     """The quantities on a page, each from the first of its names that the page has.
 
     `labels` restricts series that have such a label to those that agree (one of many models).
+    `detailed` adds all buckets, and the parts by label and by replica (see `facts.quantities`).
     """
     found: dict[str, dict[MetricName, list[float]]] = {}
     units: dict[str, tuple[str, bool]] = {}
@@ -42,8 +56,9 @@ def summed(
         if not _agrees(one, labels) or not math.isfinite(one.value):
             continue
         for name, part in _meant(one, names):
-            quantity = _quantity(name, one, part)
-            if quantity:
+            for quantity in _quantities(name, one, part, detailed=detailed):
+                if quantity not in found and len(found) >= _MOST_NAMES:
+                    continue
                 factor = name.factor if part in {"", "sum"} else 1.0
                 found.setdefault(quantity, {}).setdefault(name, []).append(one.value * factor)
                 unit = name.unit if part in {"", "sum"} else "count"
@@ -54,7 +69,7 @@ def summed(
         values = by_name[first]
         value = max(values) if first.over is Over.MAX and not units[quantity][1] else sum(values)
         unit, total = units[quantity]
-        result[quantity] = Quantity(value=value, unit=unit, total=total)
+        result[quantity] = Quantity(value=value, unit=unit, total=total, native=first.native)
     return result
 
 
@@ -73,17 +88,25 @@ def _meant(
                     yield name, part
 
 
-def _quantity(name: MetricName, one: Series, part: str) -> str:
-    """What the series' number is called; "" where it is not of this quantity, or not kept."""
+def _quantities(name: MetricName, one: Series, part: str, *, detailed: bool) -> Iterable[str]:
+    """What the series' number is called; nothing where it is not of this quantity, or not kept."""
     if any(one.labels.get(label) != value for label, value in name.labels.items()):
-        return ""
+        return
     base = name.canonical
     if name.split:
         base = f"{base}.{one.labels.get(name.split, 'other')}"
-    if part == "le":
-        edge = one.labels.get("le", "")
-        return f"{base}.le.{edge}" if base in _BUCKETED and edge else ""
-    return f"{base}.{part}" if part else base
+    edge = one.labels.get("le", "")
+    if part == "le" and (not edge or not (detailed or base in _BUCKETED)):
+        return
+    ending = f".le.{edge}" if part == "le" else f".{part}" if part else ""
+    yield base + ending
+    if not detailed:
+        return
+    told = [one.labels[label] for label in _TOLD_APART if one.labels.get(label)]
+    if told and not name.split:
+        yield f"{base}.{told[0]}{ending}"
+    if base in _BY_REPLICA:
+        yield from (f"{base}@{one.labels[label]}" for label in _REPLICAS if label in one.labels)
 
 
 def _agrees(one: Series, labels: Mapping[str, str]) -> bool:

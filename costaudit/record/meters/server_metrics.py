@@ -21,7 +21,7 @@ from costaudit.recording.rows import Gauge, Instrument, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from costaudit.record.meters.metric_sums import Quantity
+    from costaudit.facts.quantities import Quantity
     from costaudit.record.servers.found import MetricsSource
 
 METER = "server"

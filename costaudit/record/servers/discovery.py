@@ -25,8 +25,6 @@ from costaudit.record.servers.unreachable import USUAL_PORTS
 from costaudit.target.target import Origin, Target, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from costaudit.record.client.load import Endpoint
     from costaudit.record.dialects.dialect import Dialect
     from costaudit.record.servers.family import Described, Family
@@ -84,7 +82,7 @@ def _target(
         weights="trained",
         dtype=told.dtype,
         shape=shape,
-        knobs=_knobs(engine, told, given),
+        knobs=settings(engine, told, given),
     )
 
 
@@ -149,7 +147,7 @@ def _dialect(told: Described, given: Given) -> Dialect:
     return told.dialect if given.dialect is None else dialect(given.dialect)
 
 
-def _knobs(engine: str, told: Described, given: Given) -> dict[str, Value]:
+def settings(engine: str, told: Described, given: Given) -> dict[str, Value]:
     """Given by the user, else told by the server, else the default of its version."""
     knobs: dict[str, Value] = {}
     defaults = server_defaults(
@@ -159,7 +157,7 @@ def _knobs(engine: str, told: Described, given: Given) -> dict[str, Value]:
         origin = Origin.UNKNOWN if default.value is None else Origin.DEFAULT
         knobs[default.knob] = Value(value=default.value, origin=origin, why=default.why)
     knobs |= told.knobs
-    return knobs | _given(given.knobs)
+    return knobs | given_knobs(given)
 
 
 def _context(told: Described, shape: ModelShape | None) -> Value:
@@ -170,5 +168,6 @@ def _context(told: Described, shape: ModelShape | None) -> Value:
     return Value(value=shape.max_context_tokens, origin=Origin.DEFAULT, why=why)
 
 
-def _given(knobs: Mapping[str, float | int | str | bool]) -> dict[str, Value]:
-    return {name: Value(value=value, origin=Origin.GIVEN) for name, value in knobs.items()}
+def given_knobs(given: Given) -> dict[str, Value]:
+    """The settings that the user gives."""
+    return {name: Value(value=value, origin=Origin.GIVEN) for name, value in given.knobs.items()}

@@ -13,7 +13,7 @@ from costaudit.record.servers.fetch import Reply, fetch
 from costaudit.record.servers.unreachable import API_KEY_HINT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from costaudit.record.client.load import Endpoint
     from costaudit.record.servers.paths import Route
@@ -23,10 +23,14 @@ _SILENT = 0  # status of a path that did not answer while others did
 
 
 class Look:
-    """What a server says on the safe paths. `asked` counts the requests that were sent."""
+    """What a server says on the safe paths.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    `asked` counts the requests that were sent; `before` is called before each of them.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, before: Callable[[], None] | None = None) -> None:
         self.endpoint = endpoint
+        self._before = before
         self.asked = 0
         self._replies: dict[str, Reply] = {}
 
@@ -120,6 +124,8 @@ class Look:
     def _ask(self, url: str, body: Mapping[str, Any] | None) -> Reply:
         if url not in self._replies:
             self.asked += 1
+            if self._before is not None:
+                self._before()
             try:
                 self._replies[url] = fetch(
                     url,

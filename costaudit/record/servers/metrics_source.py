@@ -10,6 +10,8 @@ from costaudit.record.servers.fetch import fetch
 from costaudit.record.servers.found import MetricsSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from costaudit.record.servers.look import Look
 
 # Names begin so → whose rows of the metric map hold; the particular first.
@@ -42,12 +44,7 @@ def given_source(url: str, look: Look, version: str) -> MetricsSource:
     verify = look.endpoint.verify_tls
     page = fetch(url, headers=headers, verify_tls=verify)
     names = families(page.text()) if page.ok else frozenset()
-    servers = tuple(
-        server
-        for prefix, found in _PREFIXES.items()
-        if any(name.startswith(prefix) for name in names)
-        for server in found
-    )
+    servers = servers_of(names)
     if not servers:
         raise TargetError(
             f"no metrics of an LLM server at {url} (HTTP {page.status})",
@@ -55,4 +52,15 @@ def given_source(url: str, look: Look, version: str) -> MetricsSource:
         )
     return MetricsSource(
         url=url, servers=servers, version=version, headers=headers, verify_tls=verify
+    )
+
+
+def servers_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Whose rows of the metric map hold, by the names on a page; empty: nobody's."""
+    found = tuple(names)
+    return tuple(
+        server
+        for prefix, servers in _PREFIXES.items()
+        if any(name.startswith(prefix) for name in found)
+        for server in servers
     )

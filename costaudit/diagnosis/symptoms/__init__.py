@@ -1,0 +1,1 @@
+"""One symptom per file, found by being there."""

@@ -1,0 +1,110 @@
+"""A running server: at most one request a second, all of them reads on the list in `paths`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from costaudit.ground.errors import CostauditError, TargetError
+from costaudit.record.passive.page import page_of
+from costaudit.record.passive.subject import Subject, subject_of
+from costaudit.record.servers.address import base_of
+from costaudit.record.servers.fetch import fetch
+from costaudit.record.servers.look import Look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from costaudit.facts.quantities import Page
+    from costaudit.record.client.load import Endpoint
+    from costaudit.record.servers.found import Given, MetricsSource
+
+GAP_S = 1.0  # between the starts of two requests
+TIMEOUT_S = 5.0
+_FAILURES_IN_A_ROW = 5
+
+
+class Pace:
+    """Keeps a gap between the starts of requests."""
+
+    def __init__(self, gap_s: float = GAP_S) -> None:
+        self._gap_s = gap_s
+        self._next_s = float("-inf")
+
+    def wait(self) -> None:
+        """Sleep until the next request may start."""
+        time.sleep(max(0.0, self._next_s - time.monotonic()))
+        self._next_s = time.monotonic() + self._gap_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A server that was recognised and can be read; `read` keeps the pace."""
+
+    subject: Subject
+    source: MetricsSource
+    pace: Pace
+
+    def read(self) -> tuple[Page, str]:
+        """The metrics now, and the text they are from.
+
+        Raises:
+            TargetError: the server does not answer, or not with a whole page.
+        """
+        self.pace.wait()
+        began_s = time.monotonic()
+        reply = fetch(
+            self.source.url,
+            headers=self.source.headers,
+            verify_tls=self.source.verify_tls,
+            timeout_s=TIMEOUT_S,
+        )
+        if not reply.whole:
+            raise TargetError(f"the page at {reply.url} is longer than a metrics page can be")
+        if not reply.ok:
+            raise TargetError(f"{reply.url} answers with HTTP {reply.status}")
+        page = page_of(reply, self.source, began_s + reply.first_s)
+        return page, reply.body.decode("utf-8", "replace")
+
+
+def attach(endpoint: Endpoint, *, model: str | None, given: Given) -> Attached | Subject:
+    """The server at an address, ready to be read; only a subject where it has no metrics.
+
+    Raises:
+        TargetError: it cannot be reached, or is none that costaudit knows.
+        UsageError: the address, the engine or the model is none.
+    """
+    base, notes = base_of(endpoint.base_url)
+    pace = Pace()
+    look = Look(replace(endpoint, base_url=base), before=pace.wait)
+    subject = subject_of(look, model=model, given=given)
+    subject = replace(subject, notes=(*notes, *subject.notes))
+    if subject.source is None:
+        return subject
+    return Attached(subject=subject, source=subject.source, pace=pace)
+
+
+def pages(
+    attached: Attached, until_s: float, *, seen: Callable[[str], None] | None = None
+) -> Iterator[Page]:
+    """A page each second until the monotonic clock says `until_s`; two pages at the least.
+
+    Raises:
+        TargetError: fewer than two pages could be read.
+    """
+    count, failures = 0, 0
+    while count < 2 or time.monotonic() + GAP_S <= until_s:  # noqa: PLR2004 - a window needs two
+        try:
+            page, text = attached.read()
+        except CostauditError:
+            failures += 1
+            if failures >= _FAILURES_IN_A_ROW or count == 0:
+                if count < 2:  # noqa: PLR2004 - see above
+                    raise
+                return
+            continue
+        count, failures = count + 1, 0
+        if seen is not None:
+            seen(text)
+        yield page
