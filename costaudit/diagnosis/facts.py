@@ -27,20 +27,6 @@ def facts_of(w: Window, price: Price | None) -> Facts:
     hit_share, hit_why = prefix_hit_share(w)
     prompt, made, done = signs.prompted(w), signs.generated(w), signs.finished(w)
     usd, usd_generated = _dollars(w, price, prompt, made)
-    why = {
-        name: _NOT_TOLD
-        for name, value in (
-            ("batch_mean", batch),
-            ("batch_slots", room.value),
-            ("kv_usage", kv),
-            ("preemptions", lost),
-            ("waiting", w.levels(WAITING)),
-            ("prompt_tokens_per_s", prompt),
-            ("generated_tokens_per_s", made),
-            ("ttft_s", w.mean("latency.ttft")),
-        )
-        if value is None
-    }
     return Facts(
         batch_mean=batch,
         batch_slots=float(room.value) if isinstance(room.value, (int, float)) else None,
@@ -63,8 +49,23 @@ def facts_of(w: Window, price: Price | None) -> Facts:
         e2e_s=w.mean("latency.e2e"),
         usd_per_1m_tokens=usd,
         usd_per_1m_generated=usd_generated,
-        why=why | ({"prefix_hit_share": hit_why} if hit_why else {}) | dict(w.why),
+        why=_missing(w, {"prefix_hit_share": hit_why} if hit_why else {}),
     )
+
+
+def _missing(w: Window, known: dict[str, str]) -> dict[str, str]:
+    """Why figures are missing, by their names."""
+    told = {
+        "batch_mean": signs.batch_mean(w),
+        "batch_slots": signs.slots(w).value,
+        "kv_usage": signs.kv(w),
+        "preemptions": signs.preemptions(w),
+        "waiting": w.levels(WAITING),
+        "prompt_tokens_per_s": signs.prompted(w),
+        "generated_tokens_per_s": signs.generated(w),
+        "ttft_s": w.mean("latency.ttft"),
+    }
+    return {name: _NOT_TOLD for name, value in told.items() if value is None} | known | dict(w.why)
 
 
 def prefix_hit_share(w: Window) -> tuple[float | None, str]:
