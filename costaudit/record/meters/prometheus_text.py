@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 MAX_LINES = 200_000
 MAX_LINE_CHARS = 16_384  # a config-info line of vLLM has 1,200
@@ -67,24 +67,63 @@ def read_exposition(text: str, *, keep: Callable[[str], bool] = bool) -> Exposit
                 wanted.append(line)
             else:
                 cut += 1
-    series = _parsed(wanted)
-    if series is None:  # some line is damaged: one by one, to lose no other
-        each = [_parsed([line]) for line in wanted]
-        malformed += sum(found is None for found in each)
-        series = [one for found in each for one in found or ()]
-    return Exposition(series=tuple(series), malformed=malformed, cut=cut)
+    found = [_remembered(line) for line in wanted]
+    if new := [line for line, one in zip(wanted, found, strict=True) if one is None]:
+        learnt = iter(_learnt(new))
+        found = [next(learnt) if one is None else one for one in found]
+    series = tuple(one for one in found if one is not None and not math.isnan(one.value))
+    return Exposition(series=series, malformed=malformed + found.count(None), cut=cut)
 
 
-def _parsed(lines: Iterable[str]) -> list[Series] | None:
-    """The samples of these lines; None where one is damaged."""
+# A page says the same every second but for its numbers, and its labels cost the most to read: what
+# stands before the last space of a line that was parsed → its name and labels.
+_known: dict[str, tuple[str, Mapping[str, str]]] = {}
+
+
+def _remembered(line: str) -> Series | None:
+    head, _, value = line.rpartition(" ")
+    known = _known.get(head)
+    if known is None:
+        return None
+    try:
+        return Series(name=known[0], labels=known[1], value=float(value))
+    except ValueError:
+        return None
+
+
+def _learnt(lines: Sequence[str]) -> Sequence[Series | None]:
+    """Of each line its sample; None where it is damaged."""
+    found = _parsed(lines)
+    if found is None:  # some line is damaged: one by one, to lose no other
+        each = [_parsed([line]) for line in lines]
+        return [one[0] if one else None for one in each]
+    if len(_known) + len(lines) > MAX_LINES:
+        _known.clear()
+    for line, one in zip(lines, found, strict=True):
+        head, _, value = line.rpartition(" ")
+        if head.startswith(one.name) and _is(value, one.value):  # else a time stands behind it
+            _known[head] = (one.name, one.labels)
+    return found
+
+
+def _is(text: str, value: float) -> bool:
+    try:
+        said = float(text)
+    except ValueError:
+        return False
+    return said == value or (math.isnan(said) and math.isnan(value))
+
+
+def _parsed(lines: Sequence[str]) -> list[Series] | None:
+    """The samples of these lines, one each; None where one is damaged."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
-        return [
+        found = [
             Series(name=sample.name, labels=sample.labels, value=float(sample.value))
             for found in text_string_to_metric_families("\n".join(lines) + "\n")
             for sample in found.samples
-            if not math.isnan(sample.value)
         ]
     except (ValueError, KeyError, IndexError, AttributeError, TypeError, OverflowError):
         return None
+    return found if len(found) == len(lines) else None
