@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -27,27 +28,32 @@ def undisturbed() -> Iterator[None]:
     gc.freeze()
     gc.disable()
     sys.setswitchinterval(_SWITCH_S)
-    policy = _hurry()
+    hurried = _hurry()
     try:
         yield
     finally:
-        if policy is not None:
+        for thread in hurried:
             with suppress(OSError):
-                os.sched_setscheduler(0, policy, os.sched_param(0))
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
         sys.setswitchinterval(switch_s)
         gc.unfreeze()
         if was_on:
             gc.enable()
 
 
-def _hurry() -> int | None:
-    """The policy to go back to; None where nothing was changed."""
-    policy = os.sched_getscheduler(0)
-    if policy != os.SCHED_OTHER or len(os.sched_getaffinity(0)) < 2:  # noqa: PLR2004
-        return None
-    least = os.sched_get_priority_min(os.SCHED_RR)
-    try:  # threads started meanwhile, a scraper for one, do not inherit it
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(least))
-    except OSError:
-        return None
-    return policy
+def _hurry() -> list[int]:
+    """The threads that were given the priority.
+
+    All of Python's own, for they share one lock: a scraper that holds it and waits for a core would
+    hold this thread up with it. Threads started meanwhile do not inherit it.
+    """
+    if len(os.sched_getaffinity(0)) < 2:  # noqa: PLR2004
+        return []
+    least = os.sched_param(os.sched_get_priority_min(os.SCHED_RR))
+    hurried = []
+    for thread in filter(None, (one.native_id for one in threading.enumerate())):
+        with suppress(OSError):
+            if os.sched_getscheduler(thread) == os.SCHED_OTHER:
+                os.sched_setscheduler(thread, os.SCHED_RR | os.SCHED_RESET_ON_FORK, least)
+                hurried.append(thread)
+    return hurried

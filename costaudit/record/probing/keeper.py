@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor, Future
 
     from costaudit.record.probing.guard import Guard
     from costaudit.recording.recording import Recording
@@ -21,7 +23,10 @@ CUT = "cut off"  # how the client begins the error of a request that we cut
 
 @dataclass(slots=True, kw_only=True)
 class Keeper:
-    """Writes answers down in groups, so that the client's loop is seldom held up."""
+    """Writes answers down in groups, from a thread of its own: a disk may take its time.
+
+    Use it as a context manager; what waits when it is left is written, whatever happened.
+    """
 
     recording: Recording
     guard: Guard
@@ -30,9 +35,24 @@ class Keeper:
     waiting: list[Answer] = field(default_factory=list)
     good: int = 0
     failed: Answer | None = None  # the last that failed by itself
+    _writer: Executor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _written: Future[None] | None = None  # the last group
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.flush()
+        finally:
+            self._writer.shutdown()
 
     def __call__(self, answer: Answer) -> None:
-        """Take one answer."""
+        """Take one answer.
+
+        Raises:
+            TargetError: an earlier group could not be written.
+        """
         if answer.ok:
             self.good, self.guard.failed_in_a_row = self.good + 1, 0
         elif not answer.error.startswith(CUT):
@@ -40,13 +60,28 @@ class Keeper:
             self.guard.failed_in_a_row += 1
         self.watch(answer)
         self.waiting.append(answer)
-        if len(self.waiting) >= ROWS_AT_ONCE:
-            self.flush()
+        if len(self.waiting) >= ROWS_AT_ONCE and self._idle():
+            rows, self.waiting = self.waiting, []
+            self._written = self._writer.submit(self.recording.add, *rows)
+
+    def _idle(self) -> bool:
+        """The writer has nothing to do."""
+        if self._written is not None and not self._written.done():
+            return False
+        self._settle()
+        return True
+
+    def _settle(self) -> None:
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
 
     def flush(self, *facts: Fact, done: str | None = None) -> None:
         """Write what is waiting, with facts and the task that it finishes."""
+        self._settle()
         rows, self.waiting = self.waiting, []
-        self.recording.add(*rows, *facts, done=done)
+        if rows or facts or done:
+            self.recording.add(*rows, *facts, done=done)
 
     @property
     def broken(self) -> bool:

@@ -107,14 +107,11 @@ def run_rung(
     probing.recording.drop_answers(task)
     began_s = probing.recording.clock_s()
     rung = Rung(shots=_booked(guard, shots), concurrency=concurrency, requests=requests)
-    try:
+    with keeper:
         end = probing.client(rung, task=task, on_answer=keeper, stop=ending)
-    except BaseException:
-        keeper.flush()
-        raise
-    failure = ending.failure(end, probing.found, exact=probing.prompts.exact)
-    told = Fact(subject="rung", name=task, value=_about(end, began_s, concurrency), unit="")
-    keeper.flush(told, *facts(end), done=None if failure else task)
+        failure = ending.failure(end, probing.found, exact=probing.prompts.exact)
+        told = Fact(subject="rung", name=task, value=_about(end, began_s, concurrency), unit="")
+        keeper.flush(told, *facts(end), done=None if failure else task)
     if failure is not None:
         raise failure
 
