@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +40,14 @@ class Tally:
     def add_all(self, values: Iterable[int]) -> None:
         """Count many values at once; counted in C."""
         self._counts.update(values)
+        if len(self._counts) > self._limit:
+            self._fold()
+
+    def absorb(self, other: Self) -> None:
+        """Count all that `other` has counted."""
+        self._counts.update(other._counts)
+        self._limit = max(self._limit, other._limit)
+        self.folded = self.folded or other.folded
         if len(self._counts) > self._limit:
             self._fold()
 

@@ -28,7 +28,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import repeat
 from operator import add, sub
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from costaudit.ground.tally import Tally
 
@@ -102,6 +102,12 @@ class Delays:
         self._delayed.add_all(map(add, us, repeat(lag_us or 0)))
         self._bounded = self._bounded and lag_us is not None
 
+    def absorb(self, other: Self) -> None:
+        """Count all that `other` has counted."""
+        self._plain.absorb(other._plain)
+        self._delayed.absorb(other._delayed)
+        self._bounded = self._bounded and other._bounded
+
     def spread(self) -> Spread:
         """The percentiles so far."""
         samples = len(self._plain)
@@ -128,8 +134,9 @@ class Latencies:
 
     def __init__(self, *, open_loop: bool) -> None:
         self._open_loop = open_loop
-        self.ttft, self.itl, self.chunk_gap = Delays(), Delays(), Delays()
-        self.tpot, self.e2e = Delays(), Delays()
+        self.ttft, self.tpot, self.e2e = Delays(), Delays(), Delays()
+        self._alike = Delays()  # gaps before one token: chunk gap and ITL, nearly all there are
+        self._gaps, self._itl = Delays(), Delays()  # the others
         self.answers = 0  # whole ones, without an error
         self.failed = 0
         self.prompt_tokens = 0  # of whole answers, as far as known
@@ -156,26 +163,47 @@ class Latencies:
             return
         self.ttft.add(max(0, times_us[0] + round((answer.sent_s - start_s) * _US)), lag_us)
         gaps_us = [*map(sub, times_us[1:], times_us)]
-        self.chunk_gap.add_all(gaps_us, lag_us)
-        if answer.output_tokens is not None:
+        if answer.output_tokens is None:
+            self._gaps.add_all(gaps_us, lag_us)
+        elif gaps_us and not answer.event_tokens:  # one token each
+            self._add_tpot(sum(gaps_us), len(gaps_us), lag_us)
+            self._alike.add_all(gaps_us, lag_us)
+        else:
+            self._gaps.add_all(gaps_us, lag_us)
             self._add_tokens(gaps_us, event_tokens(answer), lag_us)
+
+    @property
+    def itl(self) -> Delays:
+        """What each later token waited."""
+        return _joined(self._itl, self._alike)
+
+    @property
+    def chunk_gap(self) -> Delays:
+        """What each later event waited."""
+        return _joined(self._gaps, self._alike)
+
+    def _add_tpot(self, span_us: int, tokens: int, lag_us: int | None) -> None:
+        self.tpot.add(round(span_us / tokens), None if lag_us is None else round(lag_us / tokens))
 
     def _add_tokens(self, gaps_us: list[int], tokens: array[int], lag_us: int | None) -> None:
         later = sum(tokens) - tokens[0]
         if later < 1:
             return
-        lag_each = None if lag_us is None else round(lag_us / later)
-        self.tpot.add(round(sum(gaps_us) / later), lag_each)
-        if later == len(gaps_us) and max(tokens) == 1:
-            self.itl.add_all(gaps_us, lag_us)
-            return
+        self._add_tpot(sum(gaps_us), later, lag_us)
         waited = 0
         for gap, count in zip(gaps_us, tokens[1:], strict=True):
             waited += gap
             if count:
                 lag = None if lag_us is None else round(lag_us / count)
-                self.itl.add(round(waited / count), lag, count)
+                self._itl.add(round(waited / count), lag, count)
                 waited = 0
+
+
+def _joined(*parts: Delays) -> Delays:
+    whole = Delays()
+    for part in parts:
+        whole.absorb(part)
+    return whole
 
 
 def unpack(packed: bytes, kind: str) -> array[int]:

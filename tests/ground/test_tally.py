@@ -35,6 +35,18 @@ def test_many_values_are_off_by_a_hundredth_of_a_percent_at_most():
     assert len(tally) == len(values)
 
 
+@given(st.lists(st.lists(st.integers(0, 2**20), max_size=50), min_size=2, max_size=2))
+def test_what_is_absorbed_counts_as_if_counted_here(parts):
+    one, other, both = Tally(), Tally(), Tally()
+    one.add_all(parts[0])
+    other.add_all(parts[1])
+    both.add_all([*parts[0], *parts[1]])
+    one.absorb(other)
+    assert len(one) == len(both)
+    if len(both):
+        assert one.percentiles(SHARES) == both.percentiles(SHARES)
+
+
 def test_memory_stays_flat():
     draw = random.Random(4)
     tally = Tally()
