@@ -13,10 +13,12 @@ from tiny_dialect import TinyChat
 
 from costaudit.record.client.framing import Splitter, payload
 from costaudit.record.client.http1 import Framer, HttpFault
-from costaudit.record.client.likeness import Likeness
 from costaudit.record.client.transcript import Transcript, count_tokens, pack
-from costaudit.record.dialects.dialect import Chunk, Framing
+from costaudit.record.dialects.dialect import Framing
+from costaudit.record.dialects.ollama_generate import OllamaGenerate
 from costaudit.record.dialects.openai_chat import OpenAIChat
+from costaudit.record.dialects.openai_completions import OpenAICompletions
+from costaudit.record.dialects.tgi_generate import TGIGenerate
 
 BODY = b"".join(WHOLE)
 CODINGS = (
@@ -97,72 +99,63 @@ def test_ndjson_is_a_line_each():
 def event(text, **more):
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": None} | more
     said = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice]}
-    return b"data: " + json.dumps(said).encode()
+    return json.dumps(said).encode()
 
 
 TEXTS = st.text(max_size=8)
+USAGES = st.integers(0, 99).map(
+    lambda n: event("x")[:-1] + b', "usage": {"completion_tokens": %d}}' % n
+)
+
+
+@given(
+    st.sampled_from([OpenAIChat(), OpenAICompletions(), OllamaGenerate(), TGIGenerate()]),
+    st.lists(
+        st.one_of(
+            TEXTS.map(event),
+            USAGES,
+            st.just(event("", finish_reason="stop")),
+            st.integers(0, 99).map(lambda n: event("x", token_ids=[n])),
+            TEXTS.map(lambda t: event("x", delta={"role": t, "content": ""})),
+            TEXTS.map(lambda t: b'{"error": {"message": ' + json.dumps(t).encode() + b"}}"),
+            TEXTS.map(lambda t: b'{"response": ' + json.dumps(t).encode() + b"}"),
+            st.just(b'{"choices":[],"usage":{"completion_tokens":7,"prompt_tokens":2}}'),
+            st.sampled_from([b"[DONE]", b"{}", b"{}{}", b"{}\n{}", b"{\n}", b"1", b"no", b" "]),
+        ),
+        max_size=12,
+    ),
+)
+def test_events_read_together_say_what_each_says_alone(dialect, payloads):
+    assert [*dialect.read_all(payloads)] == [*map(dialect.read, payloads)]
+
+
+LINES = st.text(st.sampled_from("dat: {}x\n\r"), max_size=20).map(str.encode)
 
 
 @given(
     st.lists(
         st.one_of(
-            TEXTS.map(event),
-            st.sampled_from([" a", " b"]).map(event),
-            st.just(event("", finish_reason="stop")),
-            st.integers(0, 99).map(lambda n: event("x", token_ids=[n])),
-            TEXTS.map(lambda t: event("x", delta={"role": t, "content": ""})),
-            TEXTS.map(lambda t: b'data: {"error": {"message": ' + json.dumps(t).encode() + b"}}"),
-            st.just(b'data: {"choices":[],"usage":{"completion_tokens":7,"prompt_tokens":2}}'),
+            LINES,
+            LINES.map(lambda line: b"data: %b\n\n" % line),
+            st.sampled_from([b"data: 1\n\n", b"data:2\n\n", b": hi\n\n", b"data: 3\nid: 4\n\n"]),
         ),
-        max_size=12,
+        max_size=6,
     )
 )
-def test_what_is_recognised_means_what_reading_says(blocks):
-    likeness, dialect = Likeness(), OpenAIChat()
-    for block in blocks:
-        read = dialect.read(payload(block, Framing.SSE))
-        if likeness.same(block):
-            assert likeness.chunk == read
-        else:
-            likeness.learn(block, read)
+def test_whole_events_are_the_blocks_with_something_to_say(pieces):
+    quick = Splitter(Framing.SSE).whole_events(pieces)
+    if quick:
+        blocks = Splitter(Framing.SSE).blocks(pieces, range(len(pieces)))
+        assert [payload(block, Framing.SSE) for block, _ in blocks] == quick
+        assert all(quick)
 
 
-def test_most_of_a_stream_is_recognised():
-    likeness, dialect = Likeness(), OpenAIChat()
-    read = 0
-    for word in [" the", " of", ' "quoted"', " caf\u00e9", "\n", " end", " tab\t", "\\"] * 8:
-        block = event(word)
-        if not likeness.same(block):
-            read += 1
-            likeness.learn(block, dialect.read(payload(block, Framing.SSE)))
-    assert read == 2
-
-
-def test_a_number_that_changes_teaches_nothing():
-    likeness = Likeness()
-    for number in (1, 2, 3):
-        block = b'data: {"content": "x", "n": %d, "m": "y"}' % number
-        assert not likeness.same(block)
-        likeness.learn(block, Chunk(output=True))
-    assert not likeness.learnt
-
-
-def test_a_run_holds_only_what_is_alike():
-    likeness = Likeness()
-    for word in (" a", " b"):
-        likeness.learn(event(word), Chunk(output=True))
-    good = [event(f" {n}") + b"\n\n" for n in range(5)]
-    assert likeness.all_same(good, b"\n\n")
-    for bad in (
-        event("", finish_reason="stop") + b"\n\n",
-        event("") + b"\n\n",
-        b"\n\n",
-        good[0] * 2,
-        good[0][:-1],
-    ):
-        assert not likeness.all_same([*good, bad, *good], b"\n\n")
-    joined = b"".join(good)
-    assert not likeness.all_same([joined[:100], joined[100:]], b"\n\n")
+def test_an_event_in_a_piece_is_the_quick_case():
+    pieces = [token(word) for word in (" a", r"\"b\"", r"\n", "\u00e9")] + [USAGE, DONE]
+    said = Splitter(Framing.SSE).whole_events(pieces)
+    assert said == [piece[6:-2] for piece in pieces]
+    assert Splitter(Framing.SSE).whole_events([pieces[0][:9], pieces[0][9:]]) == []
+    assert Splitter(Framing.NDJSON).whole_events(pieces) == []
 
 
 def read_all(pieces, dialect):
@@ -186,7 +179,7 @@ def test_an_event_has_the_time_of_the_read_that_completed_it():
     assert transcript.done
 
 
-def test_a_run_and_one_by_one_say_the_same():
+def test_reading_at_once_and_one_by_one_say_the_same():
     words = [random.Random(7).choice([" a", " bc", '\\"', "\\n", ""]) for _ in range(300)]
     pieces = [token(word) for word in words] + [token("z", '"length"'), USAGE, DONE]
     by_run = read_all(pieces, OpenAIChat())

@@ -15,7 +15,8 @@ from driving import run
 from fault_server import GOOD, WHOLE, faulty
 
 from costaudit.record.client.address import proxy_of, read_url
-from costaudit.record.client.loop import Http2OnlyError, Loop
+from costaudit.record.client.faults import Http2OnlyError
+from costaudit.record.client.loop import Loop
 
 
 @pytest.fixture(scope="module")

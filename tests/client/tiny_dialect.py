@@ -43,6 +43,9 @@ class TinyChat:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             return Chunk(error="the event cannot be read")
 
+    def read_all(self, payloads):
+        return [*map(self.read, payloads)]
+
 
 def shots(count, *, tokens=64, starts=None):
     call = TinyChat().call(Ask(prompt="word " * 128, output_tokens=tokens), model="truth")

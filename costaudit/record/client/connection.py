@@ -12,23 +12,27 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from costaudit.record.client.address import Address
     from costaudit.record.client.exchange import Exchange
 
+    Received = tuple[bytes, list[tuple[int, int, bytes]], int, object]  # of `socket.recvmsg`
+
 # Linux's number where this Python does not name it. The kernel stamps each segment on arrival
 # (CLOCK_REALTIME); a read returns the stamp of the last segment in it. See socket(7).
 SO_TIMESTAMPNS = getattr(socket, "SO_TIMESTAMPNS", 35)
-_READ_BYTES = 65_536
-_CONTROL_BYTES = 64  # room for one struct timespec with its header
+READ_BYTES = 65_536
+CONTROL_BYTES = 64  # room for one struct timespec with its header
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 
 
 class Connection:
     """A connection that can be opened again and again; it carries one exchange at a time.
 
-    `ready`: open, handshake done. `served` counts answers since it was opened, `free_ns` is when
-    it last became free (a kernel stamp where there is one).
+    `ready`: open, handshake done; `read` is then the socket's own `recvmsg`, for those in a hurry,
+    where what it gives needs no more work (no TLS). `served` counts answers since it was opened,
+    `free_ns` is when it last became free (a kernel stamp where there is one).
     """
 
     __slots__ = (
@@ -43,6 +47,7 @@ class Connection:
         "host",
         "mask",
         "out",
+        "read",
         "ready",
         "served",
         "since_ns",
@@ -58,6 +63,7 @@ class Connection:
         self.out = memoryview(b"")
         self.mask = 0
         self.ready = False
+        self.read: Callable[[int, int], Received] | None = None
         self.served = 0
         self.free_ns = 0
         self.since_ns = 0  # when it began to connect
@@ -103,6 +109,7 @@ class Connection:
             raise OSError(code, os.strerror(code))
         if self.context is None:
             self.ready = True
+            self.read = sock.recvmsg
             return 0
         return self._handshake(self.context, sock)
 
@@ -114,7 +121,7 @@ class Connection:
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=self.host)
         else:
             try:
-                data = sock.recv(_READ_BYTES)
+                data = sock.recv(READ_BYTES)
                 self._incoming.write(data) if data else self._incoming.write_eof()
             except BlockingIOError:
                 pass
@@ -168,7 +175,7 @@ class Connection:
             OSError: the connection is gone.
         """
         try:
-            data, control, _, _ = self._open_socket().recvmsg(_READ_BYTES, _CONTROL_BYTES)
+            data, control, _, _ = self._open_socket().recvmsg(READ_BYTES, CONTROL_BYTES)
         except BlockingIOError:
             return None
         stamp = control[0][2] if control else b""
@@ -184,7 +191,7 @@ class Connection:
         plain, closed = [], not data
         try:
             while True:
-                part = tls.read(_READ_BYTES)
+                part = tls.read(READ_BYTES)
                 if not part:
                     closed = True
                     break
@@ -220,6 +227,6 @@ class Connection:
         """Close at once; the other side sees that nobody listens any more."""
         if self.sock is not None:
             self.sock.close()
-        self.sock, self.fd, self.ready = None, -1, False
+        self.sock, self.fd, self.ready, self.read = None, -1, False, None
         self._tls = None
         self.out = memoryview(b"")

@@ -35,6 +35,20 @@ _REFUSED = {
 }
 
 
+class Http2OnlyError(Exception):
+    """The server refused HTTP/1.1 in the TLS handshake; nothing was sent."""
+
+
+def check_http1(error: OSError) -> None:
+    """Of a connection that could not be made.
+
+    Raises:
+        Http2OnlyError: the other side would speak another protocol only.
+    """
+    if "no application protocol" in str(error).lower().replace("_", " "):
+        raise Http2OnlyError
+
+
 def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
     """What may never be shown: the values of these headers, and their parts."""
     words = {word for value in headers.values() for word in (value, *value.split())}

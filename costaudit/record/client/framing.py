@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from costaudit.record.dialects.dialect import Framing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 EVENT_BYTES = 8_388_608  # a longer event is no output of a model
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -21,16 +21,13 @@ class FramingFault(Exception):  # noqa: N818 - caught inside this room, shown as
 
 
 class Splitter:
-    """Cuts a body, fed in pieces, into blocks: what stands between two blank lines, or lines.
+    """Cuts a body, fed in pieces, into blocks: what stands between two blank lines, or lines."""
 
-    `blank` is the usual separator.
-    """
-
-    __slots__ = ("_parts", "_size", "_sse", "blank")
+    __slots__ = ("_blank", "_parts", "_size", "_sse")
 
     def __init__(self, framing: Framing) -> None:
         self._sse = framing is Framing.SSE
-        self.blank = b"\n\n" if self._sse else b"\n"
+        self._blank = b"\n\n" if self._sse else b"\n"
         self._parts: list[bytes] = []  # behind the last separator
         self._size = 0
 
@@ -38,6 +35,19 @@ class Splitter:
     def empty(self) -> bool:
         """Nothing stands behind the last separator."""
         return not self._parts
+
+    def whole_events(self, pieces: Sequence[bytes]) -> list[bytes]:
+        """The payloads, where each piece is one event of one `data` line; else nothing.
+
+        That is how nearly every server writes them: a chunk for each event.
+        """
+        if self._parts or not self._sse:
+            return []
+        bodies = [piece[6:-2] for piece in pieces]
+        text = b"".join(bodies)
+        again = b"data: %b\n\n" % b"\n\ndata: ".join(bodies)
+        plain = b"\n" not in text and b"\r" not in text and all(bodies)
+        return bodies if plain and again == b"".join(pieces) else []
 
     def blocks(self, pieces: Iterable[bytes], ends: Iterable[int]) -> Iterator[tuple[bytes, int]]:
         """Whole blocks, each with the raw offset at which it was complete.
@@ -48,19 +58,10 @@ class Splitter:
             FramingFault: an event without end.
         """
         for piece, end in zip(pieces, ends, strict=True):
-            if block := self.alone(piece):
-                yield block, end
-            elif b"\n" in piece or b"\r" in piece:
-                yield from self._ragged(piece, end)
+            if b"\n" in piece or b"\r" in piece:
+                yield from self._cut(piece, end)
             else:
                 self._keep(piece)
-
-    def alone(self, piece: bytes) -> bytes:
-        """The block of a piece that is one whole event, by far the most common; else nothing."""
-        start = piece.find(self.blank)
-        if self._parts or not 0 < start == len(piece) - len(self.blank) or b"\r" in piece:
-            return b""
-        return piece[:start]
 
     def _keep(self, piece: bytes) -> None:
         self._parts.append(piece)
@@ -68,7 +69,7 @@ class Splitter:
         if self._size > EVENT_BYTES:
             raise FramingFault(f"one event is longer than {EVENT_BYTES} bytes")
 
-    def _ragged(self, piece: bytes, end: int) -> Iterator[tuple[bytes, int]]:
+    def _cut(self, piece: bytes, end: int) -> Iterator[tuple[bytes, int]]:
         text = self.rest() + piece
         base = end - len(text)
         place = 0
@@ -78,8 +79,8 @@ class Splitter:
                 found = _BLANK_LINE.search(text, place)
                 start, stop = found.span() if found else (-1, -1)
             else:
-                start = text.find(self.blank, place)
-                stop = start + len(self.blank)
+                start = text.find(self._blank, place)
+                stop = start + len(self._blank)
             if start < 0:
                 break
             yield text[place:start], base + stop

@@ -6,11 +6,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from costaudit.record.client.connection import IN, OUT
+from costaudit.record.client.connection import CONTROL_BYTES, IN, OUT, READ_BYTES
 from costaudit.record.client.exchange import Exchange
-from costaudit.record.client.faults import of_connection
+from costaudit.record.client.faults import check_http1, of_connection
 from costaudit.record.client.pace import Pace
-from costaudit.record.client.pool import Pool
+from costaudit.record.client.pool import Pool, rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +25,6 @@ _TICK_NS = _NS // 10  # how often time limits and `stop` are looked at
 _OPEN_NS = 10 * _NS  # the longest wait for a connection
 _STALE_NS = _NS // 2  # a kept connection found closed later than this was closed on purpose
 _BACKLOG = 256  # finished answers that may wait unread while there are others to receive
-# With many streams, a wake-up for each event costs more than the event. Stamps are the kernel's,
-# so nothing is lost by letting a few gather; with few streams every event is taken at once.
-_MANY, _FEW, _REST_S = 48, 8, 0.0003
-
-
-class Http2OnlyError(Exception):
-    """The server refused HTTP/1.1 in the TLS handshake; nothing was sent."""
 
 
 class Loop:
@@ -53,7 +46,7 @@ class Loop:
     ) -> None:
         self.stopped = ""
         self.pool = Pool(route, min(rung.concurrency, rung.requests))
-        self._route = route
+        self._route, self._place = route, route.site.place
         self._dialect = dialect
         self._rung = rung
         self._finished = finished
@@ -77,41 +70,62 @@ class Loop:
                 self._open(connection)
             while self._unfinished():
                 ready = self._wait()
-                for connection, mask in ready:
-                    self._serve(connection, mask)
+                self._serve(ready)
                 now_ns = time.time_ns()
                 if now_ns >= self._tick_ns:
                     self._tick(now_ns)
                 self._launch(now_ns)
                 if self._backlog:
-                    self._read_backlog()
-                elif len(ready) < _FEW and len(self._busy) >= _MANY:
-                    time.sleep(_REST_S)
+                    self._read_backlog(_BACKLOG)
+                else:
+                    rest(len(ready), len(self._busy))
         finally:
             self.pool.close()
-            while self._backlog:
-                self._finished(self._backlog.popleft())
+            if self._backlog:
+                self._read_backlog(0)
 
     def _unfinished(self) -> bool:
         if self._busy or self._pace is None:
             return True
         return not (self.stopped or self._pace.over)
 
-    def _wait(self) -> list[tuple[Connection, int]]:
+    def _wait(self) -> list[tuple[int, int]]:
         if self._backlog:
             return self.pool.ready(0, None)
         due_ns = self._pace.next_ns() if self._pace is not None and self._free else None
         return self.pool.ready(self._tick_ns, due_ns)
 
-    def _read_backlog(self) -> None:
-        """One finished answer, or as many as are too many to wait."""
+    def _read_backlog(self, most: int) -> None:
+        """One finished answer, and more until no more than `most` are left."""
         self._finished(self._backlog.popleft())
-        while len(self._backlog) > _BACKLOG:
+        while len(self._backlog) > most:
             self._finished(self._backlog.popleft())
 
-    def _serve(self, connection: Connection, mask: int) -> None:
-        if connection.sock is None:
-            return  # closed since epoll spoke of it
+    def _serve(self, ready: list[tuple[int, int]]) -> None:
+        """Take what came: nearly always the next bytes of an answer, in the clear."""
+        by_fd, clock_ns = self.pool.by_fd, time.time_ns
+        for fd, mask in ready:
+            connection = by_fd.get(fd)
+            if connection is None:
+                continue  # closed since epoll spoke of it
+            exchange, read = connection.exchange, connection.read
+            if mask != IN or exchange is None or read is None:
+                self._turn(connection, mask)
+                continue
+            try:
+                data, control, _, _ = read(READ_BYTES, CONTROL_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError as err:
+                self._lost(connection, of_connection(err, self._place))
+                continue
+            if not data:
+                self._closed(connection, exchange)
+            elif exchange.take(data, control[0][2] if control else b"", clock_ns()):
+                self._look(connection, exchange)
+
+    def _turn(self, connection: Connection, mask: int) -> None:
+        """Whatever else epoll says of a connection."""
         if not connection.ready:
             self._progress(connection)
             return
@@ -120,19 +134,23 @@ class Loop:
                 self.pool.watch(connection, IN)
             got = connection.receive() if mask & ~OUT else None
         except OSError as err:
-            self._lost(connection, of_connection(err, self._route.site.place))
+            self._lost(connection, of_connection(err, self._place))
             return
         exchange = connection.exchange
         if got is None:
-            return
-        if exchange is None:  # closed while idle, or somebody talks out of turn
+            pass
+        elif exchange is None:  # closed while idle, or somebody talks out of turn
             self.pool.shut(connection)
         elif not got[0]:
             self._closed(connection, exchange)
         elif exchange.take(*got, time.time_ns()):
-            exchange.frame()
-            if exchange.over:
-                self._finish(connection, exchange)
+            self._look(connection, exchange)
+
+    def _look(self, connection: Connection, exchange: Exchange) -> None:
+        """The answer may be over."""
+        exchange.frame()
+        if exchange.over:
+            self._finish(connection, exchange)
 
     def _launch(self, now_ns: int) -> None:
         """Send what is due on the streams that are free."""
@@ -165,7 +183,7 @@ class Loop:
         try:
             whole = connection.send(request)
         except OSError as err:
-            self._lost(connection, of_connection(err, self._route.site.place))
+            self._lost(connection, of_connection(err, self._place))
             return
         self.pool.watch(connection, IN if whole else IN | OUT)
 
@@ -190,8 +208,7 @@ class Loop:
         elif exchange.framer.finish():
             self._finish(connection, exchange)
         else:
-            place = self._route.site.place
-            self._finish(connection, exchange, f"{place} closed the connection in mid-answer")
+            self._finish(connection, exchange, f"{self._place} closed the connection in mid-answer")
 
     def _lost(self, connection: Connection, why: str) -> None:
         """The connection is gone. `why` is empty where the other side closed it in good order.
@@ -214,10 +231,8 @@ class Loop:
             self.pool.shut(connection)
             self._open(connection)
         else:
-            place = self._route.site.place
-            self._finish(
-                connection, exchange, why or f"{place} closed the connection without an answer"
-            )
+            silent = f"{self._place} closed the connection without an answer"
+            self._finish(connection, exchange, why or silent)
 
     def _open(self, connection: Connection) -> None:
         try:
@@ -236,21 +251,20 @@ class Loop:
             return
         self._ever_open, self._refused = True, 0
         connection.free_ns = time.time_ns()
-        if connection.exchange is not None:
-            self._send(connection, connection.exchange)
-        else:
+        if connection.exchange is None:
             self._opened(connection)
+        else:
+            self._send(connection, connection.exchange)
 
     def _not_open(self, connection: Connection, err: OSError) -> None:
         exchange = connection.exchange
         self.pool.shut(connection)
-        if "no application protocol" in str(err).lower().replace("_", " ") and not self._ever_open:
-            raise Http2OnlyError
+        if not self._ever_open:
+            check_http1(err)
         if exchange is None:  # it is tried once more when there is a request for it
             self._opened(connection)
             return
-        why = of_connection(err, self._route.site.place)
-        self._refused += 1
+        self._refused, why = self._refused + 1, of_connection(err, self._place)
         if not self._ever_open or self._refused > self._rung.concurrency:
             self.stopped = self.stopped or why
         self._finish(connection, exchange, why)
@@ -260,8 +274,7 @@ class Loop:
         self._opening.discard(connection)
         self._free.append(connection)
         if self._pace is None and not self._opening:
-            began_ns = self._began()
-            self._pace = Pace(self._rung, began_ns)
+            self._pace = Pace(self._rung, began_ns := self._began())
             for stream in self._free:
                 stream.free_ns = began_ns
             self._launch(began_ns)

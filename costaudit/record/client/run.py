@@ -8,8 +8,8 @@ from costaudit.ground.errors import UsageError
 from costaudit.record.client.address import proxy_of, read_url
 from costaudit.record.client.answers import Desk
 from costaudit.record.client.exchange import Exchange
-from costaudit.record.client.faults import of_connection
-from costaudit.record.client.loop import Http2OnlyError, Loop
+from costaudit.record.client.faults import Http2OnlyError, of_connection
+from costaudit.record.client.loop import Loop
 from costaudit.record.client.pace import Pace
 from costaudit.record.client.quiet import undisturbed
 from costaudit.record.client.route import find_route

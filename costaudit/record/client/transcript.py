@@ -9,8 +9,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from costaudit.record.client.framing import Splitter, payload
-from costaudit.record.client.likeness import Likeness
-from costaudit.record.dialects.dialect import Ending
+from costaudit.record.dialects.dialect import OUTPUT, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 US_MAX = 2**32 - 1  # 71 minutes: what an event's uint32 of microseconds holds
 TOKENS_MAX = 2**16 - 1  # what an event's uint16 of tokens holds
 _UNTOLD = -1
-_RUN = 64  # events looked at together
 
 
 class Transcript:
@@ -33,7 +31,6 @@ class Transcript:
     __slots__ = (
         "_dialect",
         "_last_read",
-        "_like",
         "_offsets",
         "_splitter",
         "_total_tokens",
@@ -53,7 +50,6 @@ class Transcript:
         self._dialect = dialect
         self.framing = dialect.framing
         self._splitter = Splitter(dialect.framing)
-        self._like = Likeness()
         self._offsets: list[int] = []  # of output events that have no stamp yet
         self._last_read = -1  # raw offset of the end of the read that completed the last of them
         self._total_tokens = 0
@@ -73,51 +69,39 @@ class Transcript:
         Raises:
             FramingFault: an event without end.
         """
-        place = 0
-        while place < len(pieces):
-            stop = self._run(pieces, place) if self._like.learnt else place
-            if stop > place:
-                self._count(ends[place:stop])
-            else:
-                stop = place + 1
-                if block := self._splitter.alone(pieces[place]):
-                    self._take(block, ends[place])
-                else:
-                    for block, end in self._splitter.blocks(pieces[place:stop], ends[place:stop]):
-                        self._take(block, end)
-            place = stop
+        if payloads := self._splitter.whole_events(pieces):
+            self._take(payloads, ends)
+            return
+        places: list[int] = []
+        try:
+            for block, end in self._splitter.blocks(pieces, ends):
+                if said := payload(block, self.framing):
+                    payloads.append(said)
+                    places.append(end)
+        finally:
+            self._take(payloads, places)
 
-    def _take(self, block: bytes, end: int) -> None:
-        if self._like.same(block) and not self.done:
-            self._count((end,))
-        else:
-            self._block(block, end)
-
-    def _run(self, pieces: list[bytes], place: int) -> int:
-        """Where a run of pieces ends that are all like one known event; `place` for none."""
-        blank, like = self._splitter.blank, self._like
-        stop = min(place + _RUN, len(pieces))
-        if self.done or not self._splitter.empty:
-            return place
-        while stop > place and not like.same(pieces[stop - 1].removesuffix(blank)):
-            stop -= 1
-        while stop - place > 1:
-            if like.all_same(pieces[place:stop], blank):
-                return stop
-            stop -= (stop - place) // 2
-        return place
-
-    def _count(self, ends: Sequence[int]) -> None:
-        """Output events that mean what the likeness knows."""
-        chunk = self._like.chunk
-        tokens = _UNTOLD if chunk is None or chunk.tokens is None else chunk.tokens
-        self._offsets.extend(ends)
-        self.event_tokens.extend(repeat(tokens, len(ends)))
+    def _take(self, payloads: list[bytes], ends: list[int]) -> None:
+        """Events in order; what comes behind the terminator is for nobody."""
+        if self.done:
+            return
+        offset, tokens = self._offsets.append, self.event_tokens.append
+        for chunk, end in zip(self._dialect.read_all(payloads), ends, strict=True):
+            if chunk is OUTPUT:
+                offset(end)
+                tokens(_UNTOLD)
+                continue
+            self._note(chunk)
+            if chunk.output:
+                offset(end)
+                tokens(self._tokens_of(chunk))
+            if chunk.done:
+                break
 
     def finish(self, end: int) -> None:
         """The body is over; a last event may lack its separator."""
-        if rest := self._splitter.rest():
-            self._block(rest, end)
+        if said := payload(self._splitter.rest(), self.framing):
+            self._take([said], [end])
 
     def stamp(self, read_ends: Sequence[int], read_ns: Sequence[int], sent_ns: int) -> None:
         """Give the events read so far the times of the reads that completed them.
@@ -126,10 +110,16 @@ class Transcript:
         """
         if not self._offsets:
             return
-        reads = [*map(bisect_left, repeat(read_ends), self._offsets)]
         us = [(ns - sent_ns) // 1000 for ns in read_ns]
         if min(us) < 0 or max(us) > US_MAX:
             us = [min(max(each, 0), US_MAX) for each in us]
+        if len(us) == 1:
+            self.event_us.extend(us * len(self._offsets))
+            self.shared += len(self._offsets) - 1 + (read_ends[0] == self._last_read)
+            self._last_read = read_ends[0]
+            self._offsets.clear()
+            return
+        reads = [*map(bisect_left, repeat(read_ends), self._offsets)]
         self.event_us.extend([us[read] for read in reads])
         self.shared += len(reads) - len({*reads}) + (read_ends[reads[0]] == self._last_read)
         self._last_read = read_ends[reads[-1]]
@@ -145,17 +135,6 @@ class Transcript:
             case Ending.EOF:
                 return ended
 
-    def _block(self, block: bytes, end: int) -> None:
-        said = payload(block, self._dialect.framing)
-        if not said or self.done:
-            return
-        chunk = self._dialect.read(said)
-        self._like.learn(block, chunk)
-        self._note(chunk)
-        if chunk.output:
-            self._offsets.append(end)
-            self.event_tokens.append(self._tokens_of(chunk))
-
     def _tokens_of(self, chunk: Chunk) -> int:
         if chunk.tokens is not None:
             return chunk.tokens
@@ -165,7 +144,7 @@ class Transcript:
         return _UNTOLD
 
     def _note(self, chunk: Chunk) -> None:
-        self.done = chunk.done
+        self.done = self.done or chunk.done
         self.error = self.error or chunk.error
         self.finish_reason = chunk.finish_reason or self.finish_reason
         if chunk.prompt_tokens is not None:

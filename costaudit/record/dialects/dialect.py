@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class Framing(StrEnum):
@@ -70,6 +70,9 @@ class Chunk:
     done: bool = False
 
 
+OUTPUT = Chunk(output=True)  # what nearly every event says: made once, known by its identity
+
+
 class Dialect(Protocol):
     """A wire format. Implementations are stateless; `model` is the name the server knows."""
 
@@ -87,3 +90,6 @@ class Dialect(Protocol):
 
         Never raises: what cannot be read is a Chunk with `error`.
         """
+
+    def read_all(self, payloads: Sequence[bytes]) -> Sequence[Chunk]:
+        """Many events in a row, each as `read` has it."""

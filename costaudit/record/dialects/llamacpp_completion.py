@@ -12,21 +12,21 @@ import msgspec
 from costaudit.record.dialects.dialect import Ask, Call, Chunk, Ending, Framing
 from costaudit.record.dialects.reading.events import (
     Count,
-    decoded,
     failure,
     of_total,
     refused,
 )
+from costaudit.record.dialects.reading.json_events import JsonEvents
 
 _FINISH = {"limit": "length", "eos": "stop", "word": "stop"}  # `stop_type` → the usual words
 
 
-class _Timings(msgspec.Struct):
+class _Timings(msgspec.Struct, gc=False):
     cache_n: Count | None = None
     prompt_n: Count | None = None
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     content: str | None = None
     stop: bool = False
     stop_type: str = ""
@@ -36,13 +36,11 @@ class _Event(msgspec.Struct):
     error: Any = None
 
 
-_EVENT = msgspec.json.Decoder(_Event)
-
-
-class LlamaCppCompletion:
+class LlamaCppCompletion(JsonEvents[_Event]):
     """The native form of llama-server."""
 
     name = "llamacpp_completion"
+    decoder = msgspec.json.Decoder(_Event)
     framing = Framing.SSE
     ending = Ending.FINISH
     takes_token_ids = True
@@ -60,11 +58,8 @@ class LlamaCppCompletion:
         }
         return Call(path="/completion", body=msgspec.json.encode(sent))
 
-    def read(self, payload: bytes) -> Chunk:
+    def meaning(self, event: _Event, payload: bytes) -> Chunk:
         """One event; the one with `stop` carries no token but the final counts."""
-        event = decoded(_EVENT, payload)
-        if isinstance(event, Chunk):
-            return event
         if event.error is not None:
             return refused(event.error)
         if event.content is None:

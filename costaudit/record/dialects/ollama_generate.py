@@ -10,19 +10,18 @@ from typing import Any
 
 import msgspec
 
-from costaudit.record.dialects.dialect import Ask, Call, Chunk, Ending, Framing
+from costaudit.record.dialects.dialect import OUTPUT, Ask, Call, Chunk, Ending, Framing
 from costaudit.record.dialects.reading.events import (
     NOTHING,
-    OUTPUT,
     Count,
-    decoded,
     failure,
     refused,
     text_of,
 )
+from costaudit.record.dialects.reading.json_events import JsonEvents
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     response: str | None = None
     thinking: str | None = None
     done: bool = False
@@ -32,13 +31,11 @@ class _Event(msgspec.Struct):
     error: Any = None
 
 
-_EVENT = msgspec.json.Decoder(_Event)
-
-
-class OllamaGenerate:
+class OllamaGenerate(JsonEvents[_Event]):
     """The native form of Ollama."""
 
     name = "ollama_generate"
+    decoder = msgspec.json.Decoder(_Event)
     framing = Framing.NDJSON
     ending = Ending.DONE
     takes_token_ids = False
@@ -59,11 +56,8 @@ class OllamaGenerate:
         }
         return Call(path="/api/generate", body=msgspec.json.encode(sent))
 
-    def read(self, payload: bytes) -> Chunk:
+    def meaning(self, event: _Event, payload: bytes) -> Chunk:
         """One line; the last one says `done` and holds the counts (the prompt's uncached part)."""
-        event = decoded(_EVENT, payload)
-        if isinstance(event, Chunk):
-            return event
         if event.error is not None:
             return refused(event.error)
         if event.done:

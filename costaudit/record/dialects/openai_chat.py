@@ -10,16 +10,13 @@ from typing import Any
 
 import msgspec
 
-from costaudit.record.dialects.dialect import Ask, Call, Chunk, Framing
-from costaudit.record.dialects.reading.events import (
-    decoded,
-    of_tokens,
-    text_of,
-)
+from costaudit.record.dialects.dialect import OUTPUT, Ask, Call, Chunk, Framing
+from costaudit.record.dialects.reading.events import NOTHING, of_tokens, text_of
+from costaudit.record.dialects.reading.json_events import JsonEvents
 from costaudit.record.dialects.reading.openai import Event, Fields, body, chunk, without_choice
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     role: str | None = None
     content: str | list[Any] | None = None
     reasoning: Any = None
@@ -30,23 +27,21 @@ class _Delta(msgspec.Struct):
     refusal: Any = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     delta: _Delta | None = None
     finish_reason: str | None = None
     token_ids: list[int] | None = None
 
 
-class _Event(Event):
+class _Event(Event, gc=False):
     choices: list[_Choice] | None = None
 
 
-_EVENT = msgspec.json.Decoder(_Event)
-
-
-class OpenAIChat:
+class OpenAIChat(JsonEvents[_Event]):
     """The chat form; `fields` are those that the server takes."""
 
     name = "openai_chat"
+    decoder = msgspec.json.Decoder(_Event)
     framing = Framing.SSE
     takes_token_ids = False
 
@@ -54,6 +49,7 @@ class OpenAIChat:
         self.fields = fields or Fields()
         self.path = path
         self.ending = self.fields.ending
+        self._plain = of_tokens(1) if self.fields.one_each else OUTPUT
         self.exact_output = self.fields.exact_output
 
     def call(self, ask: Ask, *, model: str) -> Call:
@@ -66,15 +62,14 @@ class OpenAIChat:
         sent["messages"] = [{"role": "user", "content": text_of(ask)}]
         return Call(path=self.path, body=msgspec.json.encode(sent))
 
-    def read(self, payload: bytes) -> Chunk:
+    def meaning(self, event: _Event, payload: bytes) -> Chunk:
         """One event. The one that only tells the role is no output, whatever its text."""
-        event = decoded(_EVENT, payload)
-        if isinstance(event, Chunk):
-            return event
         if not event.choices or event.error is not None:
             return without_choice(event, payload)
-        choice = event.choices[0]
-        finish = choice.finish_reason or ""
+        choice, finish = event.choices[0], event.choices[0].finish_reason or ""
+        if not finish and event.usage is None and choice.token_ids is None:  # nearly every event
+            some = (choice.delta is not None and choice.delta.content) or _has_output(choice, "")
+            return self._plain if some else NOTHING
         output = _has_output(choice, finish)
         if finish and self.fields.finish_has_token:
             output = True

@@ -13,37 +13,35 @@ import msgspec
 from costaudit.record.dialects.dialect import Ask, Call, Chunk, Ending, Framing
 from costaudit.record.dialects.reading.events import (
     Count,
-    decoded,
     failure,
     of_total,
     refused,
 )
+from costaudit.record.dialects.reading.json_events import JsonEvents
 
 
-class _Finish(msgspec.Struct):
+class _Finish(msgspec.Struct, gc=False):
     type: str = ""
     message: str = ""
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, gc=False):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
     cached_tokens: Count | None = None
     finish_reason: _Finish | str | None = None
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     meta_info: _Meta | None = None
     error: Any = None
 
 
-_EVENT = msgspec.json.Decoder(_Event)
-
-
-class SGLangGenerate:
+class SGLangGenerate(JsonEvents[_Event]):
     """The native form of SGLang, for versions whose OpenAI form does not count as it goes."""
 
     name = "sglang_generate"
+    decoder = msgspec.json.Decoder(_Event)
     framing = Framing.SSE
     ending = Ending.DONE
     takes_token_ids = True
@@ -61,11 +59,8 @@ class SGLangGenerate:
         sent = {key: ask.prompt, "sampling_params": sampling, "stream": True}
         return Call(path="/generate", body=msgspec.json.encode(sent))
 
-    def read(self, payload: bytes) -> Chunk:
+    def meaning(self, event: _Event, payload: bytes) -> Chunk:
         """One event; the last one carries the finish reason and the final counts."""
-        event = decoded(_EVENT, payload)
-        if isinstance(event, Chunk):
-            return event
         if event.error is not None:
             return refused(event.error)
         if event.meta_info is None:

@@ -13,34 +13,32 @@ import msgspec
 from costaudit.record.dialects.dialect import Ask, Call, Chunk, Ending, Framing
 from costaudit.record.dialects.reading.events import (
     Count,
-    decoded,
     failure,
     of_tokens,
     refused,
     text_of,
 )
+from costaudit.record.dialects.reading.json_events import JsonEvents
 
 
-class _Details(msgspec.Struct):
+class _Details(msgspec.Struct, gc=False):
     finish_reason: str = ""
     generated_tokens: Count | None = None
     input_length: Count | None = None
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     token: dict[str, Any] | None = None
     generated_text: str | None = None
     details: _Details | None = None
     error: Any = None
 
 
-_EVENT = msgspec.json.Decoder(_Event)
-
-
-class TGIGenerate:
+class TGIGenerate(JsonEvents[_Event]):
     """The native form of TGI."""
 
     name = "tgi_generate"
+    decoder = msgspec.json.Decoder(_Event)
     framing = Framing.SSE
     ending = Ending.FINISH
     takes_token_ids = False
@@ -61,11 +59,8 @@ class TGIGenerate:
         sent = {"inputs": text_of(ask), "parameters": parameters, "stream": True}
         return Call(path="/generate_stream", body=msgspec.json.encode(sent))
 
-    def read(self, payload: bytes) -> Chunk:
+    def meaning(self, event: _Event, payload: bytes) -> Chunk:
         """One event: a token; the last one has the details too."""
-        event = decoded(_EVENT, payload)
-        if isinstance(event, Chunk):
-            return event
         if event.error is not None:
             return refused(event.error)
         if event.token is None:

@@ -16,16 +16,15 @@ from urllib.parse import quote
 
 import msgspec
 
-from costaudit.record.dialects.dialect import Ask, Call, Chunk, Ending, Framing
+from costaudit.record.dialects.dialect import OUTPUT, Ask, Call, Chunk, Ending, Framing
 from costaudit.record.dialects.reading.events import (
     NOTHING,
-    OUTPUT,
-    decoded,
     failure,
     of_tokens,
     refused,
     text_of,
 )
+from costaudit.record.dialects.reading.json_events import JsonEvents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,13 +59,11 @@ class Tensors:
     tokens_per_response: int | None = None
 
 
-_EVENT = msgspec.json.Decoder(dict[str, Any])
-
-
-class TritonGenerate:
+class TritonGenerate(JsonEvents[dict[str, Any]]):
     """The generate extension, for one model's `tensors`."""
 
     name = "triton_generate"
+    decoder = msgspec.json.Decoder(dict[str, Any])
     framing = Framing.SSE
     ending = Ending.EOF
 
@@ -102,11 +99,8 @@ class TritonGenerate:
         path = f"/v2/models/{quote(model, safe='')}/generate_stream"
         return Call(path=path, body=msgspec.json.encode(sent))
 
-    def read(self, payload: bytes) -> Chunk:
+    def meaning(self, event: dict[str, Any], payload: bytes) -> Chunk:
         """One response of the model."""
-        event = decoded(_EVENT, payload)
-        if isinstance(event, Chunk):
-            return event
         if event.get("error") is not None:
             return refused(event["error"])
         return self._chunk(event, payload)

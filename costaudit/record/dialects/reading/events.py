@@ -15,7 +15,6 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]  # of tokens; anything else
 MAX_SENTENCE = 300  # characters of a server's own words that are worth keeping
 
 # One event per token: chunks that say the same are made once.
-OUTPUT = Chunk(output=True)
 NOTHING = Chunk()
 DONE = Chunk(done=True)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from costaudit.record.dialects.dialect import Chunk, Ending
+from costaudit.record.dialects.dialect import OUTPUT, Chunk, Ending
 from costaudit.record.dialects.reading.events import (
     NOTHING,
-    OUTPUT,
     Count,
     failure,
     of_tokens,
@@ -83,11 +82,11 @@ def body(fields: Fields, *, model: str, output_tokens: int) -> dict[str, Any]:
     return {**sent, **fields.extra}
 
 
-class _Cached(msgspec.Struct):
+class _Cached(msgspec.Struct, gc=False):
     cached_tokens: Count | None = None
 
 
-class Usage(msgspec.Struct):
+class Usage(msgspec.Struct, gc=False):
     """The `usage` object; every part of it may be missing."""
 
     prompt_tokens: Count | None = None
@@ -96,7 +95,7 @@ class Usage(msgspec.Struct):
     cached_tokens: Count | None = None
 
 
-class Event(msgspec.Struct):
+class Event(msgspec.Struct, gc=False):
     """What events of both forms have, beside their choices."""
 
     usage: Usage | None = None
