@@ -6,9 +6,12 @@ takes part as the program that a user starts.
 
     python bench/clients.py --install [NAME ...]   once: about 6 GB
     python bench/clients.py [--quick] [--only NAMES] [--levels 1,64] [--repeats N] [--json]
+    python bench/clients.py [--kinds level,stream] [--into RUNS.jsonl]
 
 Tools take turns within each scene. With `--repeats` the table holds medians. Nothing else should
-run on the machine meanwhile; the load average beside each figure tells whether something did.
+run on the machine meanwhile; the load average beside each figure tells whether something did. All
+of it takes half an hour; with `--into` runs are kept, so that it can be done in parts, and the
+table is of all that were kept (`--kinds none` plays nothing more).
 """
 
 from __future__ import annotations
@@ -20,18 +23,20 @@ import platform
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contest import install
 from contest.bars import bars
 from contest.install import NotInstalledError
+from contest.kept import keep, kept
 from contest.play import Row, middle, play
-from contest.scenes import Scene, scenes
+from contest.scenes import KINDS, Scene, scenes
 from contest.table import notes, tables, verdicts
 from peers import every_peer
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from contest.peer import Peer
 
@@ -46,14 +51,14 @@ def main() -> int:
         return _install(chosen)
     folders, absent = _at_hand(chosen)
     present = [peer for peer in chosen if peer.name in folders]
-    played = scenes(asked.levels, quick=asked.quick)
+    known = scenes(asked.levels, quick=asked.quick)
+    played = [scene for scene in known if asked.kinds is None or scene.kind in asked.kinds]
     began = time.monotonic()
-    rows = _play_all(present, folders, played, asked.repeats)
-    medians = [
-        middle([row for row in rows if (row.scene, row.peer) == (scene.name, peer.name)])
-        for scene in played
-        for peer in present
-    ]
+    rows = kept(asked.into)
+    for row in _play_all(present, folders, played, asked.repeats):
+        rows.append(row)
+        keep(row, asked.into)
+    medians = list(_medians(rows, known, chosen))
     python = {peer.name for peer in chosen if peer.is_python and peer.name != "costaudit"}
     found = bars(medians, python)
     machine = _machine(time.monotonic() - began, asked.repeats)
@@ -68,6 +73,15 @@ def main() -> int:
     return 1 if any(bar.met is False for bar in found) else 0
 
 
+def _medians(rows: list[Row], known: list[Scene], peers: list[Peer]) -> Iterator[Row]:
+    """In the order of the scenes and tools."""
+    for scene in known:
+        for peer in peers:
+            runs = [row for row in rows if (row.scene, row.peer) == (scene.name, peer.name)]
+            if runs:
+                yield middle(runs)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -79,6 +93,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--levels", help=f"numbers of streams [{LEVELS}; quick: {QUICK_LEVELS}]")
     parser.add_argument("--repeats", type=int, default=1, help="runs of each tool in each scene")
     parser.add_argument("--quick", action="store_true", help="short runs, for a first look")
+    parser.add_argument("--kinds", help=f"kinds of scenes that are played, of {','.join(KINDS)}")
+    parser.add_argument("--into", type=Path, help="a file that keeps runs; its own count too")
     parser.add_argument("--json", action="store_true", help="every run and every median")
     asked = parser.parse_args()
     try:
@@ -88,6 +104,7 @@ def _arguments() -> argparse.Namespace:
         parser.error("--levels takes numbers with commas between")
     if asked.levels[0] < 1 or asked.repeats < 1:
         parser.error("--levels and --repeats are at least 1")
+    asked.kinds = asked.kinds.split(",") if asked.kinds else None
     asked.only = asked.only.split(",") if asked.only else None
     return asked
 
@@ -125,17 +142,16 @@ def _at_hand(chosen: list[Peer]) -> tuple[dict[str, Path], dict[str, str]]:
 
 def _play_all(
     peers: list[Peer], folders: dict[str, Path], played: list[Scene], repeats: int
-) -> list[Row]:
+) -> Iterator[Row]:
     """Each scene with all tools in turn, then again."""
-    rows = []
     for scene in played:
         for turn in range(repeats):
             for peer in peers:
-                rows.append(play(peer, folders[peer.name], scene))
-                taken = f"{rows[-1].wall_s:.0f} s" if rows[-1].wall_s is not None else "–"
+                row = play(peer, folders[peer.name], scene)
+                taken = f"{row.wall_s:.0f} s" if row.wall_s is not None else "–"
                 again = f", run {turn + 1}" if repeats > 1 else ""
                 print(f"{scene.name}{again}: {peer.name}, {taken}", file=sys.stderr, flush=True)
-    return rows
+                yield row
 
 
 def _machine(took_s: float, repeats: int) -> dict[str, str]:

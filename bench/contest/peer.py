@@ -45,6 +45,9 @@ class Seen:
 
     Attributes:
         failed: requests that it holds for failed.
+        ttft_p50_bound_ms, ttft_p99_bound_ms, itl_p99_bound_ms: what its own delay could have
+            added to a figure, as it says.
+        shared_events: events that came in a read with an earlier one, so that they have its stamp.
         remark: what it says against its own figures; empty: nothing.
     """
 
@@ -53,6 +56,10 @@ class Seen:
     itl_p50_ms: float | None
     itl_p99_ms: float | None
     tpot_p50_ms: float | None = None
+    ttft_p50_bound_ms: float | None = None
+    ttft_p99_bound_ms: float | None = None
+    itl_p99_bound_ms: float | None = None
+    shared_events: int | None = None
     failed: int | None = None
     remark: str = ""
 

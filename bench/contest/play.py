@@ -26,6 +26,10 @@ class Row:
 
     Attributes:
         received: requests that the server saw, of `asked`.
+        ttft_p50_bound_ms, ttft_p99_bound_ms, itl_p99_bound_ms: by how much its own delay could
+            have moved a figure, as the tool says.
+        ttft_samples, itl_samples: that a percentile stands on.
+        shared_events: events that the tool read together with an earlier one, as it says.
         requests_per_s: as the server saw them, from the first arrival to the last token.
         cpu_s_per_1k_tokens: of everything the tool did, start-up and report included.
         load_cpu_s_per_1k_tokens: while the server was busy.
@@ -47,11 +51,17 @@ class Row:
     ttft_p50_error_ms: float | None = None
     ttft_p99_error_ms: float | None = None
     true_ttft_p99_ms: float | None = None
+    ttft_p50_bound_ms: float | None = None
+    ttft_p99_bound_ms: float | None = None
     itl_p50_ms: float | None = None
     itl_p50_error_ms: float | None = None
     itl_p99_ms: float | None = None
     itl_p99_error_ms: float | None = None
+    itl_p99_bound_ms: float | None = None
     true_itl_p99_ms: float | None = None
+    ttft_samples: int = 0
+    itl_samples: int = 0
+    shared_events: int | None = None
     tpot_p50_ms: float | None = None
     requests_per_s: float | None = None
     tokens_per_s: float | None = None
@@ -126,6 +136,8 @@ def _errors(seen: Seen | None, true: Truth | None) -> dict[str, Any]:
     if true is None:
         return {}
     known: dict[str, Any] = {
+        "ttft_samples": true.answered,
+        "itl_samples": true.tokens - true.answered,
         "true_ttft_p99_ms": true.ttft_p99_ms,
         "true_itl_p99_ms": true.itl_p99_ms,
     }

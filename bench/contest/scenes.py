@@ -55,6 +55,9 @@ def scenes(levels: Sequence[int], *, quick: bool) -> list[Scene]:
     return [*short, correctness()[0], replace(ceilings()[-1], seconds=QUICK_CEILING_S)]
 
 
+KINDS = ("level", "stream", "stall", "ceiling")
+
+
 def level(streams: int) -> Scene:
     """A paced server: 662 requests and more where p99 is to mean something."""
     rounds = 6 if streams == 1 else 4 if streams <= 64 else 3

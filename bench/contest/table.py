@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from costaudit.ground.stats import P99_MIN_SAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -12,6 +14,12 @@ if TYPE_CHECKING:
     from contest.play import Row
 
 MARKS = {True: "met", False: "MISSED", None: "cannot tell"}
+LEGEND = """
+≤ by how much the tool's own delay in reading could have moved the figure, as it says itself
+* fewer than 662 samples: no bound on a p99 at 99 % confidence
+! off by more than 1 ms
+shared: events read together with an earlier one, whose stamp they have; – the tool does not tell
+"""
 WRONG_MS = 1.0  # a reported middle that is off by more is marked with !
 
 
@@ -21,6 +29,16 @@ def _number(value: float | None, form: str = ".2f") -> str:
 
 def _signed(value: float | None) -> str:
     return _number(value, "+.2f" if value is None or abs(value) < 100 else "+.0f")
+
+
+def _bounded(error: float | None, bound: float | None) -> str:
+    """An error, and by how much the tool says that it may be off."""
+    return _signed(error) + ("" if bound is None else f" ≤{bound:.2f}")
+
+
+def _p99(shown: str, samples: int) -> str:
+    """Marked where too few samples stand behind it."""
+    return shown + ("" if samples >= P99_MIN_SAMPLES else " *")
 
 
 def _marked(value: float | None, error: float | None) -> str:
@@ -43,9 +61,18 @@ COSTS: tuple[Column, ...] = (
 )
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "level": (
-        ("TTFT p50 err", lambda row: _signed(row.ttft_p50_error_ms)),
-        ("TTFT p99 err", lambda row: _signed(row.ttft_p99_error_ms)),
-        ("ITL p99 err", lambda row: _signed(row.itl_p99_error_ms)),
+        ("TTFT p50 err", lambda row: _bounded(row.ttft_p50_error_ms, row.ttft_p50_bound_ms)),
+        (
+            "TTFT p99 err",
+            lambda row: _p99(
+                _bounded(row.ttft_p99_error_ms, row.ttft_p99_bound_ms), row.ttft_samples
+            ),
+        ),
+        (
+            "ITL p99 err",
+            lambda row: _p99(_bounded(row.itl_p99_error_ms, row.itl_p99_bound_ms), row.itl_samples),
+        ),
+        ("shared", lambda row: _number(row.shared_events, "d")),
         ("true TTFT p99", lambda row: _number(row.true_ttft_p99_ms)),
         ("true ITL p99", lambda row: _number(row.true_itl_p99_ms)),
         *COSTS,
@@ -101,7 +128,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Row]) -> Iterator[str]:
 
 def notes(rows: Sequence[Row], peers: Sequence[Peer], absent: dict[str, str]) -> Iterator[str]:
     """Who is missing and why, whose run failed, what tools say against their own figures."""
-    yield ""
+    yield LEGEND
     for peer in peers:
         yield f"{peer.name} {peer.version}{': ' * bool(peer.note)}{peer.note}"
     for name, why in absent.items():

@@ -35,9 +35,11 @@ def read(load: Load) -> Seen:
 def seen(told: dict[str, Any]) -> Seen:
     """From a document of the schema `costaudit.rung/1`."""
 
-    def of(latency: str, percentile: str) -> float | None:
+    def of(latency: str, percentile: str, field: str = "value_s") -> float | None:
         found = told["latency"][f"{latency}_s"][percentile]
-        return None if found is None else milliseconds(found["value_s"])
+        return None if found is None else milliseconds(found[field])
+
+    bound = "client_error_s"
 
     return Seen(
         ttft_p50_ms=of("ttft", "p50"),
@@ -45,6 +47,10 @@ def seen(told: dict[str, Any]) -> Seen:
         itl_p50_ms=of("itl", "p50"),
         itl_p99_ms=of("itl", "p99"),
         tpot_p50_ms=of("tpot", "p50"),
+        ttft_p50_bound_ms=of("ttft", "p50", bound),
+        ttft_p99_bound_ms=of("ttft", "p99", bound),
+        itl_p99_bound_ms=of("itl", "p99", bound),
+        shared_events=told["client"]["shared_events"],
         failed=told["requests"]["failed"],
         remark=told["client"]["why"],
     )

@@ -180,6 +180,21 @@ def test_the_table_leaves_nobody_out():
     assert "256/256" in text
 
 
+def test_runs_are_kept_and_the_table_marks_what_stands_on_little(tmp_path):
+    from contest.kept import keep, kept
+    from contest.table import tables
+
+    file = tmp_path / "runs.jsonl"
+    assert kept(file) == kept(None) == []
+    runs = [row(ttft_samples=64, itl_samples=4_032, ttft_p99_bound_ms=0.3), row("guidellm")]
+    for run in runs:
+        keep(run, file)
+    assert kept(file) == runs
+    ours = next(line for line in "\n".join(tables(runs)).splitlines() if "costaudit" in line)
+    assert "+0.02 ≤0.30 *" in ours
+    assert ours.count("*") == 1
+
+
 def test_a_wrong_middle_is_marked():
     from contest.table import tables
 

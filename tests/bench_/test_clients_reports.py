@@ -25,7 +25,8 @@ def itl(scale=1.0, *, middle="p50"):
 
 def rung_document():
     def spread(p50, p99):
-        return {"p50": {"value_s": p50}, "p99": {"value_s": p99}, "samples": 3}
+        late = {"client_error_s": 0.001, "enough": False}
+        return {"p50": {"value_s": p50, **late}, "p99": {"value_s": p99, **late}, "samples": 3}
 
     return {
         "latency": {
@@ -34,7 +35,7 @@ def rung_document():
             "tpot_s": spread(0.02025, 0.0365),
         },
         "requests": {"failed": 0},
-        "client": {"why": ""},
+        "client": {"why": "", "shared_events": 2},
     }
 
 
