@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from costaudit.audit.pressure_section import pressure_section
+
 if TYPE_CHECKING:
     from costaudit.measure.metrics import (
         Counters,
@@ -133,4 +135,5 @@ def kv_section(kv: KvMetrics) -> dict[str, Any]:
         "prefix_hit_share": kv.prefix_hit_share,
         "max_concurrency": kv.max_concurrency,
         "ramp": [dict(stage) for stage in kv.ramp],
+        **({} if kv.pressure is None else {"pressure": pressure_section(kv.pressure)}),
     }

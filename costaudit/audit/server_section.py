@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from costaudit.measure.neighbours import replay_neighbours
 from costaudit.measure.rungs import agreement, ladder, replay_span
-from costaudit.measure.served_doubts import cut_off, foreign_note
+from costaudit.measure.served_doubts import cut_off, foreign_note, neighbours_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,11 +31,14 @@ def server_section(recording: Recording) -> dict[str, Any]:
     facts = recording.facts()
     own = facts.get("server", {})
     section: dict[str, Any] = {name: own[name].value for name in _TOLD if name in own}
-    section["notes"] = [*section.get("notes", []), *filter(None, [foreign_note(recording)])]
+    told = (foreign_note(recording), neighbours_note(recording))
+    section["notes"] = [*section.get("notes", []), *filter(None, told)]
     section["replay"] = _replay(facts, cut=cut_off(recording))
     section["ladder"] = [_rung(rung) for rung in ladder(recording)]
     if (span := replay_span(recording)) is not None:
         section["counters"] = _counters(span)
+    if (there := replay_neighbours(recording)) is not None:
+        section["cores"] = {**asdict(there), "taken_share": there.taken_share}
     if (both := agreement(recording)) is not None:
         section["agreement"] = _agreement(both)
     return _known(section)

@@ -45,14 +45,17 @@ class ServerFlags:
     max_concurrency: Annotated[int, _flag("--max-concurrency", "Most requests in flight.")] = 64
     max_tokens: Annotated[int, _flag("--max-tokens", "Most tokens asked for.")] = 5_000_000
     max_spend_usd: Annotated[
-        float | None, _flag("--max-spend-usd", "Most dollars, at --token-price.")
+        float | None, _flag("--max-spend-usd", "Most dollars, at --token-price or as listed.")
     ] = None
     token_price: Annotated[
         str | None, _flag("--token-price", "USD per 1M tokens of a hosted API: IN,OUT.")
     ] = None
     abort_at: Annotated[
-        int, _flag("--abort-at", "End when so many requests of others wait in its queue.")
-    ] = 32
+        str, _flag("--abort-at", "End when so many of others wait, or its p95 is N times worse.")
+    ] = "32,10x"
+    pressure: Annotated[
+        bool, _flag("--pressure", "At last press on its KV cache until blocks run out.")
+    ] = False
     insecure: Annotated[bool, _flag("--insecure", "Do not verify its certificate.")] = False
     dry_run: Annotated[bool, _flag("--dry-run", "Say what would be sent; send nothing.")] = False
     rung: Annotated[
@@ -96,8 +99,8 @@ def server_options(
         concurrency=flags.max_concurrency,
         tokens=flags.max_tokens,
         spend_usd=flags.max_spend_usd,
-        waiting=flags.abort_at,
     )
+    limits = with_abort(limits, flags.abort_at)
     return ServerOptions(
         url=target,
         path=path,
@@ -114,6 +117,7 @@ def server_options(
         gpus=flags.gpus,
         concurrency=flags.concurrency,
         time_budget_s=flags.seconds,
+        pressure=flags.pressure,
         verify_tls=not flags.insecure,
         limits=with_token_price(limits, flags.token_price),
     )
@@ -162,6 +166,23 @@ def with_token_price(limits: Limits, text: str | None) -> Limits:
     if not (into >= 0 and out >= 0):
         raise UsageError("a token price cannot be negative")
     return replace(limits, usd_per_1m_input=into, usd_per_1m_output=out)
+
+
+def with_abort(limits: Limits, text: str) -> Limits:
+    """The limits with the queue (32), the growth of the p95 (10x), or both (32,10x).
+
+    Raises:
+        UsageError: it is of no such form.
+    """
+    try:
+        for part in text.split(","):
+            if part.strip().lower().endswith("x"):
+                limits = replace(limits, p95_factor=float(part.strip()[:-1]))
+            else:
+                limits = replace(limits, waiting=int(part))
+    except ValueError as err:
+        raise UsageError(f"{text!r} is no --abort-at", hint="write --abort-at 32,10x") from err
+    return limits
 
 
 def rung_of(text: str) -> tuple[int, int]:

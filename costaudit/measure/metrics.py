@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from costaudit.ground.stats import Interval
+    from costaudit.measure.pressure import Pressure
     from costaudit.target.target import Target, Value
 
 Bound = Literal["compute", "bandwidth", "overhead"]
@@ -105,7 +106,7 @@ class DeviceMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KvMetrics:
-    """KV cache as the tensors hold it, and what the pressure ramp found."""
+    """KV cache as the tensors hold it, and what pressure on it showed (`pressure`: a server's)."""
 
     bytes_per_token: float | None
     bytes_per_token_formula: float | None
@@ -117,6 +118,7 @@ class KvMetrics:
     prefix_hit_share: float | None = None
     max_concurrency: int | None = None
     ramp: tuple[Mapping[str, float], ...] = ()  # the pressure ramp: seqs, tokens, bytes, s
+    pressure: Pressure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,11 @@ class Scrapes:
         times = self._times.get(name, [])
         return self._values.get(name, [])[bisect_left(times, begin) : bisect_right(times, end)]
 
+    def times(self, name: str, begin: float, end: float) -> list[float]:
+        """When a quantity was read, from `begin` to `end`, both included."""
+        times = self._times.get(name, [])
+        return times[bisect_left(times, begin) : bisect_right(times, end)]
+
     def names(self, prefix: str) -> list[str]:
         """Quantities that begin so."""
         return [name for name in self._times if name.startswith(prefix)]

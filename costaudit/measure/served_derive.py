@@ -9,7 +9,9 @@ from costaudit.ground.stats import Interval
 from costaudit.measure.derive import Derived
 from costaudit.measure.groups import device_metrics, workload_metrics
 from costaudit.measure.metrics import KvMetrics, Metrics, PhaseMetrics
+from costaudit.measure.neighbours import replay_neighbours
 from costaudit.measure.phases import Precision, percentiles, roofline
+from costaudit.measure.pressure import pressure, replay_waste_share
 from costaudit.measure.reading import Reading, is_number
 from costaudit.measure.rungs import replay_span
 from costaudit.measure.served import Replayed, gaps_s, served_replay, served_steps, ttft_s
@@ -59,14 +61,23 @@ def derive_served(recording: Recording) -> Derived:
         workload=workload_metrics(reading, replayed.requests),
         prefill=_phase(Phase.PREFILL, target, precision, steps, replayed),
         decode=_phase(Phase.DECODE, target, precision, steps, replayed),
-        kv=_kv(reading, target, precision, span),
-        paid_device_s=Interval(low=paid_s / (1 + half), high=paid_s / max(1 - half, 1e-3)),
+        kv=_kv(recording, reading, target, precision, span),
+        paid_device_s=Interval(
+            low=paid_s / (1 + half) / (1 + _taken_share(recording)),
+            high=paid_s / max(1 - half, 1e-3),
+        ),
         paid_mean_s=paid_s,
         observed={"concurrency": _concurrency(reading)},
         unknown=reading.unknown,
     )
     _reasons(metrics, reading, exports=span is not None)
     return Derived(metrics=metrics, steps=steps, requests=replayed.requests, precision=precision)
+
+
+def _taken_share(recording: Recording) -> float:
+    """How much faster it might have been without others on its cores; 0 where nobody knows."""
+    there = replay_neighbours(recording)
+    return there.taken_share if there is not None else 0.0
 
 
 def _too_early(recording: Recording) -> InconclusiveError:
@@ -132,7 +143,11 @@ def _concurrency(reading: Reading) -> float:
 
 
 def _kv(
-    reading: Reading, target: Target, precision: Precision, span: ServerSpan | None
+    recording: Recording,
+    reading: Reading,
+    target: Target,
+    precision: Precision,
+    span: ServerSpan | None,
 ) -> KvMetrics:
     """The cache as the server exports it; bytes per token by formula where the shape is known."""
     told = span or ServerSpan(from_s=0.0, to_s=0.0, scrapes=0)
@@ -149,10 +164,11 @@ def _kv(
         bytes_per_token_formula=formula,
         capacity_tokens=reading.whole("kv", "tokens_total", "kv_cache.capacity_tokens"),
         usage_peak_share=told.kv_usage_peak_share,
-        waste_share=None,
+        waste_share=replay_waste_share(recording),
         preemptions=None if told.preemptions is None else round(told.preemptions),
         prefix_hit_share=told.prefix_hit_share,
         max_concurrency=reading.whole("kv", "max_concurrency", "kv_cache.max_concurrency"),
+        pressure=pressure(recording, audited_streams=_concurrency(reading)),
     )
 
 
@@ -164,7 +180,11 @@ def _reasons(metrics: Metrics, reading: Reading, *, exports: bool) -> None:
     silent = "the server's metrics do not tell" if exports else "the server exports no metrics"
     for name in ("usage_peak_share", "preemptions", "prefix_hit_share", "max_concurrency"):
         unknown[f"kv_cache.{name}"] = silent
-    unknown["kv_cache.waste_share"] = "a server does not tell what its blocks hold"
+    unknown["kv_cache.waste_share"] = (
+        "its gauge of use was not read often enough while all requests that ran were ours"
+        if exports
+        else silent
+    )
     kind = reading.fact("device", "kind")
     unknown["device.kind"] = kind.why if kind is not None else "the recording does not tell"
     capacity = reading.fact("kv", "tokens_total")

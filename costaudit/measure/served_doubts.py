@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from costaudit.measure.neighbours import replay_neighbours
 from costaudit.measure.rungs import replay_span
 from costaudit.measure.served import served_replay, served_steps
 from costaudit.recording.rows import Phase
@@ -22,6 +23,8 @@ MOST_HALF_SHARE = 0.25  # of the rate: beyond it the ends of the interval are a 
 MOST_FAILED_SHARE = 0.1  # of the replayed requests
 MOST_FOREIGN_SHARE = 0.1  # of the tokens generated during the replay
 TOLD_FOREIGN_SHARE = 0.01  # counters are read once a second: less is not told from nothing
+MOST_TAKEN_SHARE = 0.1  # of the cores' time that server and client had
+TOLD_CORES = 0.1
 _CUT = "cut off"
 
 
@@ -67,6 +70,7 @@ def _doubts(recording: Recording, replayed: Replayed) -> Iterator[str]:
             f"others used the server during the replay: {share:.3f} of the tokens that it generated"
             " were not ours, so its speed was not all ours either"
         )
+    yield from _crowded(recording)
     health = _health(recording)
     if health.get("set_pace", health.get("bottleneck")):  # spoilt stamps leave the rate as it is
         yield f"the client was the bottleneck of the replay: {health.get('why', '')}"
@@ -79,6 +83,28 @@ def _doubts(recording: Recording, replayed: Replayed) -> Iterator[str]:
         yield (
             f"the rate of the replay is known to ± {replayed.rate.half_share:.2f} of it only: the"
             " server's speed changed, or the time was too short"
+        )
+
+
+def neighbours_note(recording: Recording) -> str:
+    """That others used the cores of a local server; "" where they hardly did, or nobody knows."""
+    there = replay_neighbours(recording)
+    if there is None or there.others + there.steal < TOLD_CORES:
+        return ""
+    return (
+        f"others used {there.others + there.steal:.2f} of this machine's {there.cores:.0f} cores"
+        f" during the replay; server and client used {there.server + there.own:.2f}"
+    )
+
+
+def _crowded(recording: Recording) -> Iterator[str]:
+    there = replay_neighbours(recording)
+    if there is not None and there.taken_share > MOST_TAKEN_SHARE:
+        yield (
+            f"others used {there.others + there.steal:.2f} of this machine's {there.cores:.0f}"
+            f" cores during the replay, where server and client used"
+            f" {there.server + there.own:.2f}: alone it might have been faster by"
+            f" {there.taken_share:.2f} of its speed"
         )
 
 

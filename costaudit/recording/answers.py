@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from costaudit.recording.rows import Answer
 
@@ -47,6 +47,17 @@ def tokens_between(answer: Answer, from_s: float, to_s: float) -> tuple[float, f
     first, last = inside[0], inside[-1]
     upto = list(accumulate(tokens))
     return at_s[first], at_s[last], upto[last] - upto[first], upto[first]
+
+
+def most_at_once(answers: Iterable[Answer]) -> int:
+    """The most answers that were generated at the same time, as the client saw them."""
+    turns = [
+        turn
+        for answer in answers
+        if (came_s := event_s(answer))
+        for turn in ((came_s[0], 1), (came_s[-1], -1))
+    ]
+    return max(accumulate(step for _, step in sorted(turns)), default=0)
 
 
 def _unpacked(code: str, stored: bytes) -> array[int]:

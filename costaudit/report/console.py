@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from costaudit.report.bill_rows import SliceRow
-    from costaudit.report.fact_rows import Fact
+    from costaudit.report.fact_rows import Fact, Grid
 
 WIDTH = 80
 _BESIDE_BAR = 65  # columns that the waterfall's words and figures take
@@ -175,18 +175,24 @@ def _print_facts(console: Console, facts: list[Fact]) -> None:
         console.print(f"{fact.label}: {fact.text}{note}")
 
 
+def _print_grid(console: Console, grid: Grid) -> None:
+    table = _grid(*(f">{column}" for column in grid.columns))
+    for row in grid.rows:
+        table.add_row(*row)
+    console.print(table)
+
+
 def _print_rest(console: Console, seen: View) -> None:
     for title, facts in (("KV cache", seen.kv), ("Workload", seen.workload)):
         _heading(console, title)
         _print_facts(console, facts)
+        if facts is seen.kv and seen.ramp:
+            _print_grid(console, seen.ramp)
     if seen.server:
         _heading(console, "Server")
         _print_facts(console, seen.server)
     if seen.ladder:
-        table = _grid(*(f">{column}" for column in seen.ladder.columns))
-        for row in seen.ladder.rows:
-            table.add_row(*row)
-        console.print(table)
+        _print_grid(console, seen.ladder)
     error = seen.steptime[0]
     _heading(console, "How far to trust this")
     console.print(f"Step-time model: {error.label.lower()} {error.text}; {error.note}")

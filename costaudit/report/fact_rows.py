@@ -88,24 +88,6 @@ def kv_facts(kv: Mapping[str, Any]) -> list[Fact]:
     return facts
 
 
-def ramp_grid(kv: Mapping[str, Any]) -> Grid | None:
-    """The stages of the pressure ramp; None where there was none."""
-    stages = kv.get("ramp")
-    if not stages:
-        return None
-    return Grid(
-        columns=("sequences", "tokens", "memory"),
-        rows=tuple(
-            (
-                figures.count(stage["seqs"]),
-                figures.count(stage["tokens"]),
-                figures.binary_bytes(stage["bytes"]),
-            )
-            for stage in stages
-        ),
-    )
-
-
 def workload_facts(workload: Mapping[str, Any]) -> list[Fact]:
     """What was run, and for what it stands."""
     source = workload.get("probe") or workload.get("trace") or figures.UNKNOWN

@@ -48,7 +48,7 @@ def rung_text(document: Mapping[str, Any]) -> str:
 def dry_run_text(planned: Mapping[str, Any]) -> str:
     """What an audit would send, in words."""
     server, limits = planned["server"], planned["limits"]
-    spend = planned["step_spend_usd_at_most"]
+    spend, source = planned["step_spend_usd_at_most"], planned["token_price_source"]
     told = [
         f"{server['engine']} {server['engine_version'] or ''}".strip()
         + f" serves {server['model']} at {server['base_url']}",
@@ -56,7 +56,8 @@ def dry_run_text(planned: Mapping[str, Any]) -> str:
         f"step probes: at most {planned['step_requests_at_most']} requests,"
         f" {planned['step_prompt_tokens_at_most']:,} prompt and"
         f" {planned['step_output_tokens_at_most']:,} output tokens"
-        + (f", {figures.usd(spend)}" if spend is not None else ""),
+        + (f", {figures.usd(spend)}" if spend is not None else "")
+        + (f" (token prices: {source})" if source else ""),
         (
             f"then the workload over {planned['replay_concurrency']} streams and the ladder,"
             f" about {planned['seconds']:g} s in all"

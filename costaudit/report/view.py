@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.document import why_unknown
 from costaudit.report import bill_rows, counter_rows, fact_rows, figures, server_rows, step_rows
+from costaudit.report.pressure_rows import pressure_facts, ramp_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,8 +88,8 @@ def view(document: Mapping[str, Any]) -> View:
         order_note=document["order"].get("why", ""),
         phases=fact_rows.phase_rows(document["phases"]),
         counters=counter_rows.counter_facts(document["phases"]),
-        kv=fact_rows.kv_facts(document["kv_cache"]),
-        ramp=fact_rows.ramp_grid(document["kv_cache"]),
+        kv=[*fact_rows.kv_facts(document["kv_cache"]), *pressure_facts(document["kv_cache"])],
+        ramp=ramp_grid(document["kv_cache"]),
         server=server_rows.server_facts(document),
         ladder=server_rows.ladder_grid(document),
         workload=fact_rows.workload_facts(document["workload"]),

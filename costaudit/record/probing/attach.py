@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +11,14 @@ from costaudit.facts.gpus import gpu_spec
 from costaudit.ground.errors import UsageError
 from costaudit.probe.workload import load_workload
 from costaudit.record.about import about_software
+from costaudit.record.meters.neighbours import open_neighbours
 from costaudit.record.meters.server_metrics import open_server_metrics
 from costaudit.record.probing.devices import device_facts
 from costaudit.record.probing.endpoint import endpoint_of
 from costaudit.record.probing.guard import Guard
 from costaudit.record.probing.knobs import named_target
 from costaudit.record.probing.probing import Probing
+from costaudit.record.probing.spending import priced
 from costaudit.record.servers.discovery import canary, discover
 from costaudit.record.servers.found import Given
 from costaudit.record.servers.prompts import PromptMaker
@@ -54,10 +56,13 @@ def attach(recording: Recording, options: ServerOptions) -> Attached:
     """
     from costaudit.record.client.run import run_rung
 
-    answered = canary(find(options))
+    found = find(options)
+    limits = priced(options.limits, model=found.model, base_url=found.endpoint.base_url)
+    options = replace(options, limits=limits)
+    answered = canary(found)
     found = answered.found
     _check_same(recording, found)
-    meters, absent, waiting = _meters(found)
+    meters, absent, level = _meters(found)
     probing = Probing(
         recording=recording,
         options=options,
@@ -65,7 +70,8 @@ def attach(recording: Recording, options: ServerOptions) -> Attached:
         found=found,
         prompts=PromptMaker.of(found, tokenizer=given_of(options).tokenizer, seed=options.seed),
         client=partial(run_rung, found.endpoint, found.dialect),
-        guard=_guard(recording, options, waiting),
+        guard=_guard(recording, options, lambda: level(WAITING)),
+        level=level,
     )
     rows: tuple[Fact | Instrument, ...] = (*_facts(options, answered), *about_software(), *absent)
     return Attached(probing=probing, meters=meters, rows=rows)
@@ -120,12 +126,13 @@ def _check_same(recording: Recording, found: Found) -> None:
 
 def _meters(
     found: Found,
-) -> tuple[Sequence[Meter], Sequence[Instrument], Callable[[], float | None]]:
-    """The server's own metrics, or why there are none; and a look at its queue."""
-    meter = open_server_metrics(found.metrics)
-    if isinstance(meter, Instrument):
-        return (), (meter,), lambda: None
-    return (meter,), (), lambda: meter.last(WAITING)
+) -> tuple[Sequence[Meter], Sequence[Instrument], Callable[[str], float | None]]:
+    """Its own metrics and its cores, or why they are not read; and a look at the latest metrics."""
+    opened = (open_server_metrics(found.metrics), open_neighbours(found.endpoint.base_url))
+    meters = [meter for meter in opened if not isinstance(meter, Instrument)]
+    absent = [meter for meter in opened if isinstance(meter, Instrument)]
+    metrics = opened[0]
+    return meters, absent, (lambda _: None) if isinstance(metrics, Instrument) else metrics.last
 
 
 def _facts(options: ServerOptions, answered: Canary) -> tuple[Fact, ...]:

@@ -10,6 +10,7 @@ from costaudit.record.probing.bounds import bounds_of, concurrency
 from costaudit.record.probing.design import PREFILL_REPEATS, served_design
 from costaudit.record.probing.guard import Guard
 from costaudit.record.probing.options import check_server_options
+from costaudit.record.probing.spending import priced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,8 @@ def dry_run(options: ServerOptions) -> dict[str, Any]:
     workload, found = load_workload(options.probe), find(options)
     probes = served_design(bounds_of(options, workload, found))
     requests, prompt, output = (options.rounds * one for one in _round(probes))
-    guard = Guard(limits=options.limits, waiting=lambda: None)
+    limits = priced(options.limits, model=found.model, base_url=found.endpoint.base_url)
+    guard = Guard(limits=limits, waiting=lambda: None)
     refused = guard.allow(requests=requests, prompt_tokens=prompt, output_tokens=output)
     return {
         "server": {
@@ -46,14 +48,16 @@ def dry_run(options: ServerOptions) -> dict[str, Any]:
         "step_prompt_tokens_at_most": prompt,
         "step_output_tokens_at_most": output,
         "step_spend_usd_at_most": guard.spent_usd(),
+        "token_price_source": limits.token_price_source,
         "replay_concurrency": concurrency(options, workload),
         "seconds": options.time_budget_s,
         "limits": {
-            "concurrency": options.limits.concurrency,
-            "tokens": options.limits.tokens,
-            "requests": options.limits.requests,
-            "spend_usd": options.limits.spend_usd,
-            "waiting": options.limits.waiting,
+            "concurrency": limits.concurrency,
+            "tokens": limits.tokens,
+            "requests": limits.requests,
+            "spend_usd": limits.spend_usd,
+            "waiting": limits.waiting,
+            "p95_factor": limits.p95_factor,
         },
         "refused": refused,
     }

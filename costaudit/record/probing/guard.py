@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from costaudit.record.probing.slowing import Slowing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -29,6 +31,7 @@ class Guard:
     output_tokens: int = 0
     ours: int = 0
     failed_in_a_row: int = 0  # requests, over all rungs, since the last good answer
+    slowing: Slowing = field(default_factory=Slowing)
     why: str = field(default="")
 
     def allow(self, *, requests: int, prompt_tokens: int, output_tokens: int) -> str:
@@ -45,15 +48,29 @@ class Guard:
         return self.why
 
     def stop(self) -> str:
-        """Asked while requests run: a sentence where the server's queue grew too long."""
-        if self.limits.waiting is not None and not self.why:
-            waiting = self.waiting()
-            if waiting is not None and waiting > self.limits.waiting + self.ours:
-                self.why = (
-                    f"{waiting:.0f} requests wait in the server's queue, more than the"
-                    f" {self.limits.waiting} that --abort-at allows beyond our own {self.ours}"
-                )
+        """Asked while requests run: a sentence where the server suffers."""
+        self.why = self.why or self._queue() or self._slower()
         return self.why
+
+    def _queue(self) -> str:
+        if self.limits.waiting is None:
+            return ""
+        waiting = self.waiting()
+        if waiting is None or waiting <= self.limits.waiting + self.ours:
+            return ""
+        return (
+            f"{waiting:.0f} requests wait in the server's queue, more than the"
+            f" {self.limits.waiting} that --abort-at allows beyond our own {self.ours}"
+        )
+
+    def _slower(self) -> str:
+        factor, most = self.slowing.factor(), self.limits.p95_factor
+        if factor is None or most is None or factor <= most:
+            return ""
+        return (
+            f"the p95 of its TTFT is {factor:.1f} times what it was at first for the same"
+            f" requests, more than the {most:g} that --abort-at allows"
+        )
 
     def spent_usd(self) -> float | None:
         """Dollars asked for so far; None without token prices."""

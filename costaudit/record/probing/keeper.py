@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from costaudit.recording.answers import event_s
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor, Future
@@ -32,6 +34,7 @@ class Keeper:
     guard: Guard
     streams: int
     watch: Callable[[Answer], None]
+    kind: str = ""  # of its requests, which are alike over all rungs; "" they are not
     waiting: list[Answer] = field(default_factory=list)
     good: int = 0
     failed: Answer | None = None  # the last that failed by itself
@@ -55,6 +58,9 @@ class Keeper:
         """
         if answer.ok:
             self.good, self.guard.failed_in_a_row = self.good + 1, 0
+            came_s = event_s(answer)
+            if self.kind and came_s:
+                self.guard.slowing.note(self.kind, answer.task, came_s[0] - answer.intended_s)
         elif not answer.error.startswith(CUT):
             self.failed = answer
             self.guard.failed_in_a_row += 1

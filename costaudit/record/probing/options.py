@@ -22,8 +22,9 @@ class Limits:
         requests: requests sent, over the whole run.
         spend_usd: dollars at the given token prices, over the whole run.
         usd_per_1m_input, usd_per_1m_output: what a hosted API bills per million tokens.
+        token_price_source: whose list they are from; "" where they were given.
         waiting: requests in the server's queue beyond our own that end the run.
-        p95_factor: growth of our own probes' TTFT, over their first round, that ends the run.
+        p95_factor: growth of the p95 of our own TTFTs, like with like, that ends the run.
     """
 
     concurrency: int = 64
@@ -32,8 +33,9 @@ class Limits:
     spend_usd: float | None = None
     usd_per_1m_input: float | None = None
     usd_per_1m_output: float | None = None
+    token_price_source: str = ""
     waiting: int | None = 32
-    p95_factor: float | None = None
+    p95_factor: float | None = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class ServerOptions:
         time_budget_s: wall seconds that the whole recording should take.
         rounds: interleaved rounds of the step probes.
         seed: of the drawn lengths and token ids.
+        pressure: press on the KV cache until its blocks run out, after everything else.
         precision_share: the replay ends when its 95 % interval is this narrow, both ways.
     """
 
@@ -73,6 +76,7 @@ class ServerOptions:
     rounds: int = 4
     seed: int = 0
     precision_share: float = 0.05
+    pressure: bool = False
     verify_tls: bool = True
     limits: Limits = field(default_factory=Limits)
 
@@ -81,10 +85,10 @@ _AT_LEAST = {"gpus": 1, "concurrency": 1, "time_budget_s": 5, "rounds": 1}
 
 
 def check_server_options(options: ServerOptions) -> None:
-    """Refuse numbers that no run can have, and limits in money without a price.
+    """Refuse numbers that no run can have.
 
     Raises:
-        UsageError: a number is too small, or a spending limit has no token price to go by.
+        UsageError: a number is too small.
     """
     for name, low in _AT_LEAST.items():
         value = getattr(options, name)
@@ -93,12 +97,8 @@ def check_server_options(options: ServerOptions) -> None:
     limits = options.limits
     if limits.concurrency < 1:
         raise UsageError(f"a concurrency limit of {limits.concurrency} allows no request")
-    priced = limits.usd_per_1m_input is not None and limits.usd_per_1m_output is not None
-    if limits.spend_usd is not None and not priced:
-        raise UsageError(
-            "a spending limit needs to know what a token costs",
-            hint="give --token-price IN,OUT in USD per million tokens",
-        )
+    if limits.p95_factor is not None and not limits.p95_factor > 1:
+        raise UsageError(f"a p95 of {limits.p95_factor:g} times the first is no worse than it")
 
 
 def server_meta(options: ServerOptions) -> dict[str, object]:

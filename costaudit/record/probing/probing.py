@@ -57,7 +57,11 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probing:
-    """The open recording, the server as it was found, and what its requests are made with."""
+    """The open recording, the server as it was found, and what its requests are made with.
+
+    `level` reads the latest value of a quantity (by its canonical name) that the server's own
+    metrics tell; None where they do not.
+    """
 
     recording: Recording
     options: ServerOptions
@@ -66,6 +70,7 @@ class Probing:
     prompts: Prompts
     client: Client
     guard: Guard
+    level: Callable[[str], float | None]
 
     @property
     def concurrency(self) -> int:

@@ -9,6 +9,7 @@ time      began_s: when the time budget began to run
 design    rounds: of the step probes, and why they are fewer than asked for
 left out  one per task for which there was no time
 rung      one per task: when it began, how long it took, how the client did (`Health`)
+pressure  one per rung of the KV ramp; ended: why the last one was the last
 replay    steady {from_s, to_s, half_share}: the part of the replay that is billed
 """
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from costaudit.probe.draw import DrawnRequest, declared_lengths, summary
+from costaudit.probe.draw import declared_lengths, summary
 from costaudit.record.fitting import Fitted, fit_workload
 from costaudit.record.probing import timing
-from costaudit.record.probing.rungs import run_rung, shot
+from costaudit.record.probing.pressure import plan_pressure
+from costaudit.record.probing.rungs import run_rung
 from costaudit.record.probing.steady import Steady
+from costaudit.record.probing.workload_shots import cycled, drawn_requests
 from costaudit.recording.rows import Fact, RequestRow, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from costaudit.record.client.load import RungEnd, Shot
+    from costaudit.record.client.load import RungEnd
     from costaudit.record.probing.pace import Pace
     from costaudit.record.probing.probing import Probing
 
@@ -53,13 +52,14 @@ def plan_replay(
         for r in fitted.requests
     ]
     replay = Task(id="replay", kind="replay", spec={"purpose": "replay", "est_s": replay_s})
-    probing.recording.plan([replay, *_ladder(probing, fitted, pace, ladder_s)])
+    ladder = _ladder(probing, fitted, pace, ladder_s)
+    probing.recording.plan([replay, *ladder, *plan_pressure(probing)])
     probing.recording.add(*rows, *_facts(probing, fitted), done=task.id)
 
 
 def replay_rung(probing: Probing, task: Task) -> None:
     """The workload's requests again and again in a closed loop, until the rate is known."""
-    drawn = _drawn(probing)
+    drawn = drawn_requests(probing)
     concurrency = probing.concurrency
     steady = Steady(
         concurrency=concurrency,
@@ -79,10 +79,11 @@ def replay_rung(probing: Probing, task: Task) -> None:
     run_rung(
         probing,
         task.id,
-        _cycled(probing, drawn),
+        cycled(probing, drawn),
         requests=len(drawn) * MOST_CYCLES,
         concurrency=concurrency,
         longest_s=2 * steady.longest_s,
+        kind=task.id,
         watch=steady.watch,
         stop=steady.stop,
         facts=facts,
@@ -98,32 +99,18 @@ def ladder_rung(probing: Probing, task: Task) -> None:
         left_out = Fact(subject="left out", name=task.id, value=True, why=why)
         probing.recording.add(left_out, done=task.id)
         return
-    drawn = _drawn(probing)
+    drawn = drawn_requests(probing)
     spec: dict[str, Any] = task.spec
     wanted = int(spec["requests"])
     chosen = [drawn[place % len(drawn)] for place in range(wanted)]
     run_rung(
         probing,
         task.id,
-        _cycled(probing, chosen),
+        cycled(probing, chosen),
         requests=wanted,
         concurrency=int(spec["concurrency"]),
         longest_s=left_s,
     )
-
-
-def _cycled(probing: Probing, drawn: Sequence[DrawnRequest]) -> Iterator[Shot]:
-    """Endless: the same lengths in the same order, each prompt new behind its shared prefix."""
-    for number in count():
-        request = drawn[number % len(drawn)]
-        tokens, prefix = request.prompt_tokens, request.prefix_id
-        if prefix is None:
-            prompt = probing.prompts.cold(tokens)
-        else:
-            prompt = probing.prompts.shared(
-                tokens, prefix_id=prefix, prefix_tokens=request.prefix_tokens
-            )
-        yield shot(probing, number, prompt, tokens, request.output_tokens)
 
 
 def _longest(probing: Probing) -> int:
@@ -157,18 +144,6 @@ def _ladder(probing: Probing, fitted: Fitted, pace: Pace, ladder_s: float) -> li
         }
         tasks.append(Task(id=f"ladder-{concurrency}", kind="ladder", spec=spec))
     return tasks
-
-
-def _drawn(probing: Probing) -> tuple[DrawnRequest, ...]:
-    return tuple(
-        DrawnRequest(
-            prompt_tokens=row.prompt_tokens,
-            output_tokens=row.output_tokens,
-            prefix_id=row.prefix_id,
-            prefix_tokens=row.prefix_tokens,
-        )
-        for row in probing.recording.requests()
-    )
 
 
 def _facts(probing: Probing, fitted: Fitted) -> tuple[Fact, ...]:

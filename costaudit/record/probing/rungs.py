@@ -45,6 +45,7 @@ def step_rung(probing: Probing, task: Task) -> None:
         requests=count,
         concurrency=count if together else 1,
         longest_s=max(left_s, 0.0) + grace_s,
+        kind=str(spec["probe"]),
     )
 
 
@@ -88,12 +89,14 @@ def run_rung(
     requests: int,
     concurrency: int,
     longest_s: float,
+    kind: str = "",
     watch: Callable[[Answer], None] = nobody,
     stop: Callable[[], str] | None = None,
     facts: Callable[[RungEnd], tuple[Fact, ...]] = nothing,
 ) -> None:
     """Run the rung and write it down; what runs after `longest_s` is cut.
 
+    `kind` names requests that are alike over several rungs, whose TTFTs may be compared;
     `watch` sees each answer, `stop` may end the rung early, `facts` go into its last transaction.
 
     Raises:
@@ -101,7 +104,9 @@ def run_rung(
             what came is kept, and the task is not done.
     """
     guard = probing.guard
-    keeper = Keeper(recording=probing.recording, guard=guard, streams=concurrency, watch=watch)
+    keeper = Keeper(
+        recording=probing.recording, guard=guard, streams=concurrency, watch=watch, kind=kind
+    )
     ending = Ending(guard=guard, keeper=keeper, longest_s=longest_s, stop=stop)
     guard.ours = concurrency
     probing.recording.drop_answers(task)

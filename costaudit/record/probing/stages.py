@@ -17,6 +17,7 @@ from costaudit.record.probing.design import (
     served_design,
 )
 from costaudit.record.probing.pace import pace_of
+from costaudit.record.probing.pressure import press
 from costaudit.record.probing.replay import ladder_rung, plan_replay, replay_rung
 from costaudit.record.probing.rungs import cold_shots, run_rung, step_rung
 from costaudit.recording.rows import Fact, Task
@@ -160,6 +161,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         "workload": workload,
         "replay": replay_rung,
         "ladder": ladder_rung,
+        "pressure": press,
     }
 )
 DOING: Mapping[str, str] = MappingProxyType(
@@ -171,5 +173,6 @@ DOING: Mapping[str, str] = MappingProxyType(
         "workload": "fitting the workload to this server",
         "replay": "replaying the workload",
         "ladder": "climbing the concurrency ladder",
+        "pressure": "pressing on the KV cache until its blocks run out",
     }
 )

@@ -1,0 +1,79 @@
+"""What others did on the cores of a server on this machine, and how far that may have slowed it.
+
+A core that others use is one that server and client did not have. Had they had all of it, they
+could have been faster by at most (ours + theirs) / ours, and only while tasks waited for a core.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from costaudit.recording.recording import Recording
+
+METER = "neighbours"
+_FEWEST = 2  # readings within a span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """Means over a span, in cores.
+
+    Attributes:
+        server, own, others, idle: whose the cores were.
+        steal: taken by the hypervisor for other machines.
+        waiting_share: of the time, some task waited for a core; None: the kernel does not tell.
+    """
+
+    server: float
+    own: float
+    others: float
+    steal: float
+    idle: float
+    waiting_share: float | None
+
+    @property
+    def cores(self) -> float:
+        """Of the machine."""
+        return self.server + self.own + self.others + self.steal + self.idle
+
+    @property
+    def taken_share(self) -> float:
+        """What others and the hypervisor took while there was a queue, over what we had."""
+        busy = 1 - self.idle / self.cores if self.cores else 0.0
+        crowded = busy if self.waiting_share is None else self.waiting_share
+        ours = self.server + self.own
+        return (self.others * crowded + self.steal) / ours if ours > 0 else 0.0
+
+
+def neighbours(recording: Recording, *, from_s: float, to_s: float) -> Neighbours | None:
+    """Who used the cores in that span; None where it was not read."""
+    read: dict[str, list[float]] = {}
+    for gauge in recording.gauges(METER):
+        if from_s < gauge.t_s <= to_s:
+            read.setdefault(gauge.name, []).append(gauge.value)
+    if len(read.get("others", ())) < _FEWEST:
+        return None
+    means = {name: math.fsum(values) / len(values) for name, values in read.items()}
+    return Neighbours(
+        server=means["server"],
+        own=means["own"],
+        others=means["others"],
+        steal=means["steal"],
+        idle=means["idle"],
+        waiting_share=means.get("waiting_share"),
+    )
+
+
+def replay_neighbours(recording: Recording) -> Neighbours | None:
+    """Over the steady part of the replay, else over all of it."""
+    facts = recording.facts()
+    about, steady = facts.get("rung", {}).get("replay"), facts.get("replay", {}).get("steady")
+    if about is None or not isinstance(about.value, dict):
+        return None
+    began_s, wall_s = float(about.value["t_s"]), float(about.value["wall_s"])
+    told = steady.value if steady is not None and isinstance(steady.value, dict) else {}
+    span = {"from_s": 0.0, "to_s": wall_s} | told
+    return neighbours(recording, from_s=began_s + span["from_s"], to_s=began_s + span["to_s"])
