@@ -3,7 +3,13 @@ from dataclasses import replace
 
 import pytest
 
-from costaudit.measure.served_doubts import cut_off, foreign_note, foreign_share, replay_doubt
+from costaudit.measure.served_doubts import (
+    cut_off,
+    foreign_note,
+    foreign_share,
+    neighbours_note,
+    replay_doubt,
+)
 from costaudit.recording.recording import Recording
 from costaudit.recording.rows import Answer, Fact, Gauge, RequestRow, Task
 
@@ -130,3 +136,47 @@ def test_a_server_that_counts_nothing_leaves_others_unknown(recording):
 
 def test_no_replay_is_not_for_this_to_judge(recording):
     assert replay_doubt(recording) == ""
+
+
+def crowded(recording, **cores):
+    """Whose the cores were, read once a second over the replay."""
+    recording.add(
+        *(
+            Gauge(t_s=100.0 + second, meter="neighbours", name=name, value=value, unit="")
+            for second in range(1, 11)
+            for name, value in cores.items()
+        )
+    )
+
+
+def test_a_neighbour_on_one_of_two_cores_leaves_one(recording):
+    replayed(recording)
+    crowded(recording, server=0.8, own=0.2, others=1.0, steal=0.0, idle=0.0, waiting_share=0.9)
+    assert "others used 1.00 of this machine's 2 cores" in replay_doubt(recording)
+    assert "others used 1.00" in neighbours_note(recording)
+
+
+def test_a_neighbour_on_cores_that_nobody_waited_for_is_noted_alone(recording):
+    replayed(recording)
+    crowded(recording, server=1.0, own=0.1, others=4.0, steal=0.0, idle=58.9, waiting_share=0.01)
+    assert replay_doubt(recording) == ""
+    assert "others used 4.00 of this machine's 64 cores" in neighbours_note(recording)
+
+
+def test_without_the_kernel_s_word_a_busy_machine_is_a_crowded_one(recording):
+    replayed(recording)
+    crowded(recording, server=1.0, own=0.1, others=0.9, steal=0.0, idle=0.0)
+    assert "others used" in replay_doubt(recording)
+
+
+def test_what_the_hypervisor_takes_counts_as_others(recording):
+    replayed(recording)
+    crowded(recording, server=1.0, own=0.1, others=0.0, steal=0.5, idle=0.4, waiting_share=0.0)
+    assert "others used 0.50" in replay_doubt(recording)
+
+
+def test_a_quiet_machine_is_not_worth_a_word(recording):
+    replayed(recording)
+    crowded(recording, server=1.2, own=0.1, others=0.03, steal=0.0, idle=0.67, waiting_share=0.4)
+    assert replay_doubt(recording) == ""
+    assert neighbours_note(recording) == ""
