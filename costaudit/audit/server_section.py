@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from costaudit.measure.neighbours import replay_neighbours
+from costaudit.measure.open_loop import open_loop
 from costaudit.measure.rungs import agreement, ladder, replay_span
 from costaudit.measure.served_doubts import cut_off, foreign_note, neighbours_note
 
@@ -35,6 +36,8 @@ def server_section(recording: Recording) -> dict[str, Any]:
     section["notes"] = [*section.get("notes", []), *filter(None, told)]
     section["replay"] = _replay(facts, cut=cut_off(recording))
     section["ladder"] = [_rung(rung) for rung in ladder(recording)]
+    if (opened := open_loop(recording)) is not None:
+        section["open_loop"] = asdict(opened)
     if (span := replay_span(recording)) is not None:
         section["counters"] = _counters(span)
     if (there := replay_neighbours(recording)) is not None:

@@ -104,6 +104,7 @@ def record_alone(asked: Asked, *, as_json: bool) -> None:
         prompt_tokens=asked.server.prompt_tokens,
         output_tokens=asked.server.output_tokens,
         requests_per_s=asked.server.rate,
+        arrivals=asked.server.arrivals,
     )
     document = lone_rung(options, rung)
     print_json(document) if as_json else typer.echo(rung_text(document))

@@ -64,8 +64,15 @@ class ServerFlags:
     prompt_tokens: Annotated[int, _flag("--prompt-tokens", "Prompt length of --rung.")] = 128
     output_tokens: Annotated[int, _flag("--output-tokens", "Output length of --rung.")] = 64
     rate: Annotated[
-        float | None, _flag("--rate", "Poisson arrivals per second of --rung; else closed.")
+        float | None, _flag("--rate", "Send so many a second, whatever the server does.")
     ] = None
+    arrivals: Annotated[str, _flag("--arrivals", "Of --rate: poisson or constant.")] = "poisson"
+    trace: Annotated[
+        str | None, _flag("--trace", "Replay this log of requests when they are due.")
+    ] = None
+    time_scale: Annotated[
+        float, _flag("--time-scale", "Seconds of ours per second of --trace.")
+    ] = 1.0
 
 
 def is_server(target: str) -> bool:
@@ -117,6 +124,10 @@ def server_options(
         gpus=flags.gpus,
         concurrency=flags.concurrency,
         time_budget_s=flags.seconds,
+        requests_per_s=flags.rate,
+        arrivals=flags.arrivals,
+        trace=flags.trace,
+        time_scale=flags.time_scale,
         pressure=flags.pressure,
         verify_tls=not flags.insecure,
         limits=with_token_price(limits, flags.token_price),

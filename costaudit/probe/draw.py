@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from costaudit.probe.workload import Workload
 
+CONVERSATIONS = 8  # at once, where the workload has arrivals
 SUMMARY_DRAWS = 1000  # quantiles that stand for the declared distribution
 
 
@@ -36,12 +37,18 @@ def draw(
     each other: a handful keeps the distribution's mean and tail, where independent draws would
     need hundreds. `scale` multiplies all lengths, the shared prefix too. Fewer requests than
     declared fall into proportionally fewer prefix groups, so that prompts repeat as often.
+
+    Of conversations the prompt of a turn is all that was said before (prompts and answers) and what
+    it adds; its prefix is the prompt before, its `prefix_id` the conversation. As many take turns
+    as the workload has users at once.
     """
     count = requests or workload.requests
     rng = random.Random(workload.seed if seed is None else seed)
     prompts = _drawn(workload.prompt_tokens.spread(count), scale, rng)
     outputs = _drawn(workload.output_tokens.spread(count), scale, rng)
     arrivals = _arrivals(workload.requests_per_s, count, rng)
+    if workload.turns > 1:
+        return _conversations(workload, prompts, outputs, arrivals)
     groups = _groups(workload, count, rng)
     share = max(1, round(workload.prefix.share_tokens * scale)) if workload.prefix else 0
     return tuple(
@@ -54,6 +61,29 @@ def draw(
         )
         for prompt, output, arrival, group in zip(prompts, outputs, arrivals, groups, strict=True)
     )
+
+
+def _conversations(
+    workload: Workload, added: list[int], outputs: list[int], arrivals: list[float]
+) -> tuple[DrawnRequest, ...]:
+    at_once, turns = workload.concurrency or CONVERSATIONS, workload.turns
+    said: dict[int, tuple[int, int]] = {}  # of each conversation: its last prompt, and all so far
+    drawn = []
+    for place, (new, output, arrival) in enumerate(zip(added, outputs, arrivals, strict=True)):
+        number = place // (at_once * turns) * at_once + place % at_once
+        before, whole = said.get(number, (0, 0))
+        prompt = whole + new
+        said[number] = (prompt, prompt + output)
+        drawn.append(
+            DrawnRequest(
+                prompt_tokens=prompt,
+                output_tokens=output,
+                arrival_s=arrival,
+                prefix_id=number,
+                prefix_tokens=before,
+            )
+        )
+    return tuple(drawn)
 
 
 def context_scale(workload: Workload, max_context_tokens: int) -> float:

@@ -15,11 +15,11 @@ from costaudit.probe.lengths import Distribution, Lengths
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_REQUESTS = 100_000
+MAX_REQUESTS, MAX_TURNS = 100_000, 1000
 Z95 = 1.6448536269514722  # standard normal quantile of 0.95
 _KEYS = (
     *("name", "stands_for", "why", "requests", "seed"),
-    *("slo", "prompt_tokens", "output_tokens", "prefix", "load"),
+    *("slo", "prompt_tokens", "output_tokens", "prefix", "sessions", "load"),
 )
 _FORMS: Mapping[str, tuple[str, ...]] = {
     "fixed": ("distribution", "tokens"),
@@ -50,7 +50,8 @@ class Workload:
     """A probe as its file declares it, before any scaling.
 
     Exactly one of `concurrency` (closed loop: so many users wait for each other's answers) and
-    `requests_per_s` (open loop: Poisson arrivals) is set.
+    `requests_per_s` (open loop: Poisson arrivals) is set. With `turns` above 1 requests are those
+    of conversations: each carries all that was said before, `prompt_tokens` is what a turn adds.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Workload:
     requests_per_s: float | None
     requests: int
     seed: int
+    turns: int = 1
 
 
 def list_workloads() -> tuple[Workload, ...]:
@@ -103,7 +105,10 @@ def _read(path: Path) -> Workload:
         requests_per_s=rate,
         requests=_whole(table, "requests", where, high=MAX_REQUESTS),
         seed=_whole(table, "seed", where, low=0) if "seed" in table else 0,
+        turns=_turns(table["sessions"], f"{where} [sessions]") if "sessions" in table else 1,
     )
+    if workload.prefix and workload.turns > 1:
+        raise UsageError(f"{where}: give either [prefix] or [sessions]: turns share their past")
     if workload.prefix and workload.prefix.share_tokens >= workload.prompt_tokens.high:
         raise UsageError(f"{where}: the shared prefix is longer than the longest prompt")
     return workload
@@ -144,6 +149,13 @@ def _prefix(table: Any, where: str) -> Prefix:
     return Prefix(
         share_tokens=_whole(table, "share_tokens", where), groups=_whole(table, "groups", where)
     )
+
+
+def _turns(table: Any, where: str) -> int:
+    if not isinstance(table, dict):
+        raise UsageError(f"{where} must be a table")
+    check_keys(table, ("turns",), where)
+    return _whole(table, "turns", where, low=2, high=MAX_TURNS)
 
 
 def _load(table: Mapping[str, Any], where: str) -> tuple[int | None, float | None]:

@@ -25,6 +25,7 @@ def server_facts(document: Mapping[str, Any]) -> list[Fact]:
     facts = [Fact(label="Server", text=server.get("base_url", ""), note=server.get("dialect", ""))]
     facts += [Fact(label="Note", text=note) for note in server.get("notes", ())]
     facts += _replay(server["replay"])
+    facts += _open_loop(server.get("open_loop"))
     facts += _agreement(server.get("agreement", {}))
     if "stopped" in server:
         facts.append(Fact(label="Stopped early", text=server["stopped"]))
@@ -73,6 +74,34 @@ def _replay(replay: Mapping[str, Any]) -> list[Fact]:
         facts.append(Fact(label="The client read late by, p99", text=lag, note=note))
     if client.get("bottleneck"):
         facts.append(Fact(label="The client was the bottleneck", text=client.get("why", "")))
+    return facts
+
+
+def _open_loop(opened: Mapping[str, Any] | None) -> list[Fact]:
+    """Latencies from intended starts; nothing where no open loop was asked for."""
+    if opened is None:
+        return []
+    about = opened["about"]
+    offered, served = (figures.significant(opened[n]) for n in ("offered_per_s", "served_per_s"))
+    scale = about.get("time_scale", 1)
+    how = about.get("trace", about["arrivals"]) + (f", time × {scale:g}" if scale != 1 else "")
+    facts = [
+        Fact(
+            label="Open loop",
+            text=f"{figures.count(opened['due'])} requests due, {offered} a second ({how})",
+            note=f"{served} a second served, {opened['failed']} failed,"
+            f" {opened['unfinished']} not ended in time",
+        )
+    ]
+    for name, label in (("ttft_s", "TTFT"), ("itl_s", "ITL"), ("e2e_s", "E2E")):
+        told = ", ".join(f"{p} {figures.duration(s)}" for p, s in opened[name].items())
+        text = told or "too few samples"
+        facts.append(Fact(label=f"{label} in the open loop", text=text))
+    if opened.get("slo_met_share") is not None:
+        text = figures.percent(opened["slo_met_share"])
+        facts.append(Fact(label="Within the SLO in the open loop", text=text))
+    if opened.get("client_why"):
+        facts.append(Fact(label="The client in the open loop", text=opened["client_why"]))
     return facts
 
 

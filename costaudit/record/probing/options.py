@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import UsageError
+from costaudit.record.probing.arrivals import POISSON, check_arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,8 @@ class ServerOptions:
         time_budget_s: wall seconds that the whole recording should take.
         rounds: interleaved rounds of the step probes.
         seed: of the drawn lengths and token ids.
+        requests_per_s, arrivals: of an open loop behind the replay: its rate, Poisson or constant.
+        trace, time_scale: a log of requests to send instead, and our seconds per second of it.
         pressure: press on the KV cache until its blocks run out, after everything else.
         precision_share: the replay ends when its 95 % interval is this narrow, both ways.
     """
@@ -76,6 +79,10 @@ class ServerOptions:
     rounds: int = 4
     seed: int = 0
     precision_share: float = 0.05
+    requests_per_s: float | None = None
+    arrivals: str = POISSON
+    trace: str | None = None
+    time_scale: float = 1.0
     pressure: bool = False
     verify_tls: bool = True
     limits: Limits = field(default_factory=Limits)
@@ -94,6 +101,12 @@ def check_server_options(options: ServerOptions) -> None:
         value = getattr(options, name)
         if value is not None and not value >= low:
             raise UsageError(f"{name} = {value} is below {low}")
+    check_arrivals(
+        options.arrivals,
+        requests_per_s=options.requests_per_s,
+        trace=options.trace,
+        time_scale=options.time_scale,
+    )
     limits = options.limits
     if limits.concurrency < 1:
         raise UsageError(f"a concurrency limit of {limits.concurrency} allows no request")

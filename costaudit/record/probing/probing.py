@@ -16,7 +16,7 @@ from costaudit.record.probing.bounds import (
 SETTLE_S = 1.3  # a little more than a period of the scrapes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from costaudit.probe.workload import Workload
     from costaudit.record.client.load import Rung, RungEnd
@@ -39,6 +39,11 @@ class Prompts(Protocol):
 
     def shared(self, tokens: int, *, prefix_id: int, prefix_tokens: int) -> tuple[int, ...] | str:
         """A prompt that begins like all of its `prefix_id`, and goes on by itself."""
+
+    def hashed(
+        self, tokens: int, *, hashes: Sequence[int], block_tokens: int
+    ) -> tuple[int, ...] | str:
+        """A prompt made of one block for each hash, equal ones for equal hashes."""
 
 
 class Client(Protocol):

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 from costaudit.probe.draw import declared_lengths, summary
 from costaudit.record.fitting import Fitted, fit_workload
 from costaudit.record.probing import timing
+from costaudit.record.probing.open_loop import plan_open
 from costaudit.record.probing.pressure import plan_pressure
-from costaudit.record.probing.rungs import run_rung
+from costaudit.record.probing.rungs import nobody, run_rung
 from costaudit.record.probing.steady import Steady
-from costaudit.record.probing.workload_shots import cycled, drawn_requests
+from costaudit.record.probing.workload_shots import cycled, drawn_requests, turns_of
 from costaudit.recording.rows import Fact, RequestRow, Task
 
 if TYPE_CHECKING:
     from costaudit.record.client.load import RungEnd
     from costaudit.record.probing.pace import Pace
     from costaudit.record.probing.probing import Probing
+    from costaudit.recording.rows import Answer
 
 CYCLES = 3  # of the workload that should fit into the replay's time
 LADDER = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -53,7 +55,7 @@ def plan_replay(
     ]
     replay = Task(id="replay", kind="replay", spec={"purpose": "replay", "est_s": replay_s})
     ladder = _ladder(probing, fitted, pace, ladder_s)
-    probing.recording.plan([replay, *ladder, *plan_pressure(probing)])
+    probing.recording.plan([replay, *ladder, *plan_open(probing), *plan_pressure(probing)])
     probing.recording.add(*rows, *_facts(probing, fitted), done=task.id)
 
 
@@ -68,6 +70,13 @@ def replay_rung(probing: Probing, task: Task) -> None:
         longest_s=float(str(task.spec["est_s"])),
     )
 
+    turns = turns_of(probing, drawn)
+
+    def watch(answer: Answer) -> None:
+        steady.watch(answer)
+        if turns is not None:
+            turns.watch(answer)
+
     def facts(_: RungEnd) -> tuple[Fact, ...]:
         rate = steady.rate()
         if rate is None:
@@ -79,12 +88,12 @@ def replay_rung(probing: Probing, task: Task) -> None:
     run_rung(
         probing,
         task.id,
-        cycled(probing, drawn),
+        cycled(probing, drawn, turns=turns),
         requests=len(drawn) * MOST_CYCLES,
         concurrency=concurrency,
         longest_s=2 * steady.longest_s,
         kind=task.id,
-        watch=steady.watch,
+        watch=watch,
         stop=steady.stop,
         facts=facts,
     )
@@ -102,14 +111,15 @@ def ladder_rung(probing: Probing, task: Task) -> None:
     drawn = drawn_requests(probing)
     spec: dict[str, Any] = task.spec
     wanted = int(spec["requests"])
-    chosen = [drawn[place % len(drawn)] for place in range(wanted)]
+    turns = turns_of(probing, drawn)
     run_rung(
         probing,
         task.id,
-        cycled(probing, chosen),
+        cycled(probing, drawn, turns=turns),
         requests=wanted,
         concurrency=int(spec["concurrency"]),
         longest_s=left_s,
+        watch=turns.watch if turns is not None else nobody,
     )
 
 

@@ -6,7 +6,6 @@ that the server sees no more connections than streams and no request beyond thos
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from costaudit.record.dialects.dialect import Ask
 from costaudit.record.dialects.openai_chat import OpenAIChat
 from costaudit.record.dialects.openai_completions import OpenAICompletions
 from costaudit.record.dialects.reading.openai import Fields
+from costaudit.record.probing.arrivals import POISSON, check_arrivals, starts_s
 from costaudit.record.probing.endpoint import endpoint_of
 from costaudit.record.probing.first_question import Listed, listed_models
 from costaudit.record.servers.found import Found
@@ -40,13 +40,14 @@ EXACT = frozenset({"vllm", "sglang"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoneRung:
-    """What to send. With `requests_per_s` arrivals are Poisson, else the loop is closed."""
+    """What to send. With `requests_per_s` at its own times (`arrivals`), else in a closed loop."""
 
     concurrency: int
     requests: int
     prompt_tokens: int
     output_tokens: int
     requests_per_s: float | None = None
+    arrivals: str = POISSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,8 @@ def run_alone(
     """
     if min(lone.prompt_tokens, lone.output_tokens) < 1:
         raise UsageError("a request needs at least one prompt token and one to generate")
+    rate = lone.requests_per_s
+    check_arrivals(lone.arrivals, requests_per_s=rate, trace=None, time_scale=1.0)
     prompts = PromptMaker.of(prepared.found, seed=seed)
     rung = Rung(
         shots=_shots(prepared, lone, prompts, seed),
@@ -120,17 +123,16 @@ def run_alone(
 
 
 def _shots(prepared: Prepared, lone: LoneRung, prompts: PromptMaker, seed: int) -> Iterator[Shot]:
-    start_s, rng = 0.0, random.Random(seed)
+    rate = lone.requests_per_s
+    starts = starts_s(lone.arrivals, requests_per_s=rate, seed=seed) if rate else None
     for number in count():
         ask = Ask(prompt=prompts.cold(lone.prompt_tokens), output_tokens=lone.output_tokens)
-        if lone.requests_per_s is not None:
-            start_s += rng.expovariate(lone.requests_per_s)
         yield Shot(
             number=number,
             call=prepared.dialect.call(ask, model=prepared.model),
             output_tokens=lone.output_tokens,
             prompt_tokens=lone.prompt_tokens,
-            start_s=None if lone.requests_per_s is None else start_s,
+            start_s=None if starts is None else next(starts),
         )
 
 

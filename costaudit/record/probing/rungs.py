@@ -64,12 +64,20 @@ def cold_shots(probing: Probing, lengths: Iterable[tuple[int, int]]) -> Iterator
 
 
 def shot(
-    probing: Probing, number: int, prompt: tuple[int, ...] | str, tokens: int, output: int
+    probing: Probing,
+    number: int,
+    prompt: tuple[int, ...] | str,
+    tokens: int,
+    output: int,
+    *,
+    start_s: float | None = None,
 ) -> Shot:
-    """One request, ready to be sent."""
+    """One request, ready to be sent, at `start_s` of its rung in an open loop."""
     ask = Ask(prompt=prompt, output_tokens=output)
     call = probing.found.dialect.call(ask, model=probing.found.model)
-    return Shot(number=number, call=call, output_tokens=output, prompt_tokens=tokens)
+    return Shot(
+        number=number, call=call, output_tokens=output, prompt_tokens=tokens, start_s=start_s
+    )
 
 
 def nobody(_: Answer) -> None:

@@ -16,6 +16,7 @@ from costaudit.record.probing.design import (
     rounds_of,
     served_design,
 )
+from costaudit.record.probing.open_loop import open_rung
 from costaudit.record.probing.pace import pace_of
 from costaudit.record.probing.pressure import press
 from costaudit.record.probing.replay import ladder_rung, plan_replay, replay_rung
@@ -161,6 +162,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         "workload": workload,
         "replay": replay_rung,
         "ladder": ladder_rung,
+        "open loop": open_rung,
         "pressure": press,
     }
 )
@@ -173,6 +175,7 @@ DOING: Mapping[str, str] = MappingProxyType(
         "workload": "fitting the workload to this server",
         "replay": "replaying the workload",
         "ladder": "climbing the concurrency ladder",
+        "open loop": "sending requests when they are due",
         "pressure": "pressing on the KV cache until its blocks run out",
     }
 )

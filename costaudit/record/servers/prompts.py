@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Self
 from costaudit.record.servers.vocabulary import Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from costaudit.record.servers.found import Found
 
+MOST_PREFIXES = 4096  # that are remembered; a run has fewer that are still in use
 UNIQUE_TOKENS = 32  # enough to be new among any number of prompts, at the head of the first block
 
 
@@ -73,6 +75,17 @@ class PromptMaker:
         tail = (*self._draw(self._nonce, head), *self._draw(self._rng, own - head))
         return self._vocabulary.joined((*prefix, *tail))
 
+    def hashed(
+        self, tokens: int, *, hashes: Sequence[int], block_tokens: int
+    ) -> tuple[int, ...] | str:
+        """A prompt of `tokens`: a block of its own text for each hash, then one that is new."""
+        units, block = self._units(tokens), max(1, self._units(block_tokens))
+        blocks = [unit for one in hashes for unit in self._prefix(one, block)][: max(0, units - 1)]
+        own = units - len(blocks)
+        head = min(UNIQUE_TOKENS, own)
+        tail = (*self._draw(self._nonce, head), *self._draw(self._rng, own - head))
+        return self._vocabulary.joined((*blocks, *tail))
+
     def _prefix(self, prefix_id: int, tokens: int) -> tuple[int, ...]:
         """The first `tokens` of an endless text that belongs to this prefix and this run."""
         known = self._prefixes.get(prefix_id, ())
@@ -81,6 +94,8 @@ class PromptMaker:
             head = known[:UNIQUE_TOKENS] or self._draw(self._nonce, UNIQUE_TOKENS)
             known = (*head, *self._draw(rng, tokens))
             self._prefixes[prefix_id] = known
+            if len(self._prefixes) > MOST_PREFIXES:
+                self._prefixes.pop(next(iter(self._prefixes)))
         return known[:tokens]
 
     def _units(self, tokens: int) -> int:
