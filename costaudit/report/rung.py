@@ -59,7 +59,9 @@ def dry_run_text(planned: Mapping[str, Any]) -> str:
         + (f", {figures.usd(spend)}" if spend is not None else "")
         + (f" (token prices: {source})" if source else ""),
         (
-            f"then the workload over {planned['replay_concurrency']} streams and the ladder,"
+            f"then the workload over {planned['replay_concurrency']} streams, the ladder"
+            + "".join(f", {phase}" for phase in planned["then"])
+            + ","
             f" about {planned['seconds']:g} s in all"
         ),
         "limits: " + ", ".join(f"{k} {v:g}" for k, v in limits.items() if v is not None),

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from costaudit.record.probing.options import ServerOptions
 
 
+_LIMITS = ("concurrency", "tokens", "requests", "spend_usd", "waiting", "p95_factor")
+
+
 def dry_run(options: ServerOptions) -> dict[str, Any]:
     """What was found out, the step probes with their tokens, and the limits.
 
@@ -51,16 +54,16 @@ def dry_run(options: ServerOptions) -> dict[str, Any]:
         "token_price_source": limits.token_price_source,
         "replay_concurrency": concurrency(options, workload),
         "seconds": options.time_budget_s,
-        "limits": {
-            "concurrency": limits.concurrency,
-            "tokens": limits.tokens,
-            "requests": limits.requests,
-            "spend_usd": limits.spend_usd,
-            "waiting": limits.waiting,
-            "p95_factor": limits.p95_factor,
-        },
+        "then": [phase for phase, asked in _further(options).items() if asked],
+        "limits": {name: getattr(limits, name) for name in _LIMITS},
         "refused": refused,
     }
+
+
+def _further(options: ServerOptions) -> dict[str, bool]:
+    """What comes behind the ladder, where it was asked for."""
+    opened = options.requests_per_s is not None or options.trace is not None
+    return {"requests at their own times": opened, "pressure on the KV cache": options.pressure}
 
 
 def _round(probes: Sequence[ServedProbe]) -> tuple[int, int, int]:

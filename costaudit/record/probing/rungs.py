@@ -111,14 +111,12 @@ def run_rung(
         TargetError, UsageError: the server gives no answers (any more), or refuses all of them;
             what came is kept, and the task is not done.
     """
-    guard = probing.guard
-    keeper = Keeper(
-        recording=probing.recording, guard=guard, streams=concurrency, watch=watch, kind=kind
-    )
+    guard, recording = probing.guard, probing.recording
+    keeper = Keeper(recording=recording, guard=guard, streams=concurrency, watch=watch, kind=kind)
     ending = Ending(guard=guard, keeper=keeper, longest_s=longest_s, stop=stop)
     guard.ours = concurrency
-    probing.recording.drop_answers(task)
-    began_s = probing.recording.clock_s()
+    recording.drop_answers(task)
+    began_s = recording.clock_s()
     rung = Rung(shots=_booked(guard, shots), concurrency=concurrency, requests=requests)
     with keeper:
         end = probing.client(rung, task=task, on_answer=keeper, stop=ending)
