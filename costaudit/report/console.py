@@ -186,7 +186,7 @@ def _print_rest(console: Console, seen: View) -> None:
     for title, facts in (("KV cache", seen.kv), ("Workload", seen.workload)):
         _heading(console, title)
         _print_facts(console, facts)
-        if facts is seen.kv and seen.ramp:
+        if facts is seen.kv and seen.pressed and seen.ramp:
             _print_grid(console, seen.ramp)
     if seen.server:
         _heading(console, "Server")

@@ -50,6 +50,7 @@ class View:
     counters: list[fact_rows.Fact]
     kv: list[fact_rows.Fact]
     ramp: fact_rows.Grid | None
+    pressed: bool  # the ramp is of a server, rung by rung
     server: list[fact_rows.Fact]
     ladder: fact_rows.Grid | None
     workload: list[fact_rows.Fact]
@@ -90,6 +91,7 @@ def view(document: Mapping[str, Any]) -> View:
         counters=counter_rows.counter_facts(document["phases"]),
         kv=[*fact_rows.kv_facts(document["kv_cache"]), *pressure_facts(document["kv_cache"])],
         ramp=ramp_grid(document["kv_cache"]),
+        pressed="pressure" in document["kv_cache"],
         server=server_rows.server_facts(document),
         ladder=server_rows.ladder_grid(document),
         workload=fact_rows.workload_facts(document["workload"]),
