@@ -39,7 +39,7 @@ class PressureRung:
         streams: requests kept in flight; `at_once` of them generated at the same time, at most.
         prompt_tokens: of equal requests; None: the audited workload's own.
         full: blocks ran out, `by` "preemption" or "waiting".
-        whole: it ran to its end, and was not ended because blocks ran out, or by a limit.
+        whole: it ran long enough for as many answers as streams, at least.
         recomputed_tokens: (low, high) that preempted requests computed again.
         recomputed_how: whose count or estimate that is.
         waste_share: of the blocks in use, what holds no token (internal fragmentation).

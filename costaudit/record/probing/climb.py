@@ -22,7 +22,7 @@ class Tried:
         prompt: tokens of equal prompts; None: the workload's own requests.
         full: blocks ran out.
         at_once: the most requests that were seen to generate at the same time.
-        whole: it ran to its end.
+        whole: it ran long enough for as many answers as streams.
     """
 
     streams: int

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SUBJECT, ENDED = "pressure", "ended"
 RUNNING, WAITING = "requests.running", "requests.waiting"
 USAGE, PREEMPTIONS = "kv.usage_fraction", "preemptions_total"
+RUNG_SHARE = 0.4  # of the time that is left; each stream's first request is enough
 LIVES = 2  # requests per stream of a rung: streams come out of step, and live at full length
 
 
@@ -150,7 +151,7 @@ def _run(probing: Probing, load: _Load, rung: tuple[int, int | None], until_s: f
     answers: list[Answer] = []
 
     def facts(end: RungEnd) -> tuple[Fact, ...]:
-        whole = not end.stopped
+        whole = not end.stopped or sum(answer.ok for answer in answers) >= streams
         value: dict[str, Any] = {
             "streams": streams,
             "prompt_tokens": prompt,
@@ -167,7 +168,7 @@ def _run(probing: Probing, load: _Load, rung: tuple[int, int | None], until_s: f
         _shots(probing, load, prompt, requests),
         requests=requests,
         concurrency=streams,
-        longest_s=max(1.0, until_s - probing.recording.clock_s()),
+        longest_s=max(1.0, RUNG_SHARE * (until_s - probing.recording.clock_s())),
         watch=answers.append,
         stop=strain.stop,
         facts=facts,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WARM_SHARE = 0.06
 STEPS_SHARE, REPLAY_SHARE, LADDER_SHARE = 0.38, 0.40, 0.12
 # On top of the budget, where they were asked for.
-OPEN_SHARE, PRESSURE_SHARE = 0.4, 0.3
+OPEN_SHARE, PRESSURE_SHARE = 0.4, 0.5
 LONGEST_WARM_SHARE = 0.25  # where not even one answer came before
 GRACE_SHARE = 0.06  # for the step probe that runs when the time of them all is over
 LAST_SHARE = 1.15  # nothing begins or runs after this
