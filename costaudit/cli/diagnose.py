@@ -49,10 +49,29 @@ class LookFlags:
         list[str] | None,
         typer.Option("--knob", help="A setting that it does not tell: max_num_seqs=64."),
     ] = None
-    gpus: Annotated[int, typer.Option("--gpus", min=1, help="Devices behind it, for --price.")] = 1
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", min=1, help="Devices behind each server [1].")
+    ] = None
     insecure: Annotated[bool, typer.Option("--insecure", help="Do not verify its certificate.")] = (
         False
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastFlags:
+    """The past of one server or of a whole fleet."""
+
+    prometheus: Annotated[
+        str | None,
+        typer.Option("--prometheus", metavar="URL", help="Ask a Prometheus, Thanos or Mimir."),
+    ] = None
+    window: Annotated[
+        str, typer.Option("--window", help="With --prometheus: how far back, like 6h.")
+    ] = "6h"
+    selector: Annotated[
+        str | None,
+        typer.Option("--selector", help="With --prometheus: whose series, like namespace=prod."),
+    ] = None
 
 
 @grouped
@@ -64,15 +83,24 @@ def diagnose(
     price: Price = None,
     save: Save = None,
     look: LookFlags,
+    past: PastFlags,
     as_json: Json = False,
 ) -> None:
-    """Look at a live server's metrics: what burns money or time, why, and what to change."""
+    """Look at a server's metrics, live or past: what burns money or time, and what to change."""
+    if past.prometheus is not None:
+        if targets or saved or save is not None:
+            raise UsageError(
+                "--prometheus takes no server, no --from and no --save",
+                hint="choose by --selector, like --selector model_name=llama",
+            )
+        show_past(past.prometheus, past, look, price, as_json=as_json)
+        return
     from costaudit.cli.output import print_json, terminal
     from costaudit.diagnosis.run import diagnose_saved
     from costaudit.report.diagnosis_console import diagnosis_text
     from costaudit.report.diagnosis_json import diagnosis_json
 
-    given, cost = _given(look), _price(price, look)
+    given, cost = given_of(look), device_price(price, look)
     if saved:
         paths = [Path(name) for name in targets or ()]
         found = diagnose_saved(paths, seconds=seconds, given=given, price=cost)
@@ -82,6 +110,35 @@ def diagnose(
         print_json(diagnosis_json(found))
     else:
         typer.echo(diagnosis_text(found, **terminal()), nl=False, color=True)
+
+
+def show_past(
+    url: str, past: PastFlags, look: LookFlags, price: float | None, *, as_json: bool
+) -> None:
+    """Print what a Prometheus tells: of one server as if it were live, else of the fleet."""
+    from costaudit.cli.output import print_json, terminal
+    from costaudit.diagnosis.run_past import PastAsked, diagnose_past
+    from costaudit.report.diagnosis_console import diagnosis_text
+    from costaudit.report.fleet_console import fleet_text
+    from costaudit.report.fleet_json import fleet_json
+
+    asked = PastAsked(
+        url=url,
+        window=past.window,
+        selector=past.selector,
+        usd_per_device_h=price,
+        devices=look.gpus,
+        given=given_of(look),
+        verify_tls=not look.insecure,
+    )
+    fleet = diagnose_past(asked)
+    if as_json:
+        print_json(fleet_json(fleet))
+        return
+    if len(fleet.members) == 1:
+        text = diagnosis_text(fleet.members[0].diagnosis, **terminal())
+        typer.echo(text + "\n", nl=False, color=True)
+    typer.echo(fleet_text(fleet, **terminal()), nl=False, color=True)
 
 
 def _asked(
@@ -116,15 +173,17 @@ def _live(asked: Asked, price: DevicePrice | None, save: Path | None) -> Diagnos
         return diagnose_live(asked, price, save=save, tell=tell)
 
 
-def _price(usd_per_device_h: float | None, look: LookFlags) -> DevicePrice | None:
+def device_price(usd_per_device_h: float | None, look: LookFlags) -> DevicePrice | None:
+    """The price of all devices behind a server; None: not given."""
     from costaudit.diagnosis.diagnosis import Price as DevicePrice
 
     if usd_per_device_h is None:
         return None
-    return DevicePrice(usd_per_device_h=usd_per_device_h, devices=look.gpus)
+    return DevicePrice(usd_per_device_h=usd_per_device_h, devices=look.gpus or 1)
 
 
-def _given(look: LookFlags) -> Given:
+def given_of(look: LookFlags) -> Given:
+    """What the user says of the server."""
     from costaudit.cli.server import knobs_of
     from costaudit.record.servers.found import Given
 

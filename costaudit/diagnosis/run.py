@@ -11,6 +11,7 @@ from costaudit.diagnosis.diagnose import diagnose
 from costaudit.measure.window import Window, window_of
 from costaudit.record.client.load import Endpoint
 from costaudit.record.passive.bundle import Bundle
+from costaudit.record.passive.kept import is_kept, read_kept
 from costaudit.record.passive.live import Attached, attach, pages
 from costaudit.record.passive.saved import read_saved
 from costaudit.record.probing.endpoint import API_KEY
@@ -53,7 +54,9 @@ def diagnose_live(
     """
     began_s = time.monotonic()
     bundle = None if save is None else Bundle(save)
-    found = attach(_endpoint(asked), model=asked.model, given=asked.given)
+    found = attach(
+        endpoint_at(asked.url, verify_tls=asked.verify_tls), model=asked.model, given=asked.given
+    )
     if not isinstance(found, Attached):
         return diagnose(_without_metrics(found), price)
     if bundle is not None:
@@ -74,20 +77,24 @@ def diagnose_saved(
     given: Given,
     price: Price | None = None,
 ) -> Diagnosis:
-    """Saved metric pages of one server.
+    """Saved metric pages of one server, or the recording of a watch.
 
     Raises:
         UsageError: too few or unreadable files, or no time between them.
         TargetError: they are no metrics that costaudit knows.
     """
-    subject, read = read_saved(paths, seconds=seconds, given=given)
+    if len(paths) == 1 and is_kept(paths[0]):
+        subject, read = read_kept(paths[0], seconds=seconds)
+    else:
+        subject, read = read_saved(paths, seconds=seconds, given=given)
     return diagnose(_window(subject, read), price)
 
 
-def _endpoint(asked: Asked) -> Endpoint:
+def endpoint_at(url: str, *, verify_tls: bool) -> Endpoint:
+    """The server at an address, with the key of the environment."""
     key = os.environ.get(API_KEY, "").strip()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return Endpoint(base_url=asked.url, headers=headers, verify_tls=asked.verify_tls)
+    return Endpoint(base_url=url, headers=headers, verify_tls=verify_tls)
 
 
 def _window(subject: Subject, read: Sequence[Page]) -> Window:

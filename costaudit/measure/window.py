@@ -232,6 +232,11 @@ def _growth(
         for name in totals
         if name in last
     }
+    return spreads_of(grown)
+
+
+def spreads_of(grown: Mapping[str, float]) -> tuple[dict[str, float], dict[str, Spread]]:
+    """Totals' growth by canonical name → plain counters, and histograms of those with a count."""
     bases = [name.removesuffix(".count") for name in grown if name.endswith(".count")]
     spreads = {base: _spread(base, grown) for base in bases}
     parts = (".sum", ".count")

@@ -39,7 +39,10 @@ def target_of(facts: Mapping[str, Mapping[str, Fact]]) -> Target:
     """
     own, model = facts.get("target", {}), facts.get("model", {})
     if missing := [name for name in _PLAIN if name not in own]:
-        raise UsageError(f"the recording does not describe its target: no {missing[0]}")
+        raise UsageError(
+            f"the recording does not describe its target: no {missing[0]}",
+            hint="if it is of a watch: costaudit diagnose --from FILE",
+        )
     return Target(
         **{name: str(own[name].value) for name in _PLAIN},
         shape=_shape({name: fact.value for name, fact in model.items()}) if model else None,

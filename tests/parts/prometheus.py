@@ -50,9 +50,16 @@ def promtool() -> Path:
 
 @contextmanager
 def serve(
-    *flags: str, targets: Sequence[str] = (), interval_s: float = 1, port: int | None = None
+    *flags: str,
+    targets: Sequence[str] = (),
+    interval_s: float = 1,
+    port: int | None = None,
+    data: Path | None = None,
 ) -> Iterator[Server]:
-    """Prometheus scraping `/metrics` of `targets` (host:port) each `interval_s`; ready at once."""
+    """Prometheus scraping `/metrics` of `targets` (host:port) each `interval_s`; ready at once.
+
+    `data`: a folder that holds blocks of the past; it is left as it is found, with what was added.
+    """
     program, port = installed(PART) / "usr/bin/prometheus", port or free_port()
     scratch = Path(tempfile.mkdtemp(prefix="prometheus-", dir=cache_folder()))
     config = scratch / "prometheus.yml"
@@ -62,7 +69,11 @@ def serve(
         with running(
             "prometheus",
             [
-                *(program, f"--config.file={config}", f"--storage.tsdb.path={scratch}/data"),
+                *(
+                    program,
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={data or scratch / 'data'}",
+                ),
                 *(f"--web.listen-address=127.0.0.1:{port}", *flags),
             ],
             port=port,

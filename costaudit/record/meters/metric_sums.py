@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BUCKETED = {"latency.ttft", "latency.itl", "latency.queue"}
 _PARTS = {"_sum": "sum", "_count": "count", "_bucket": "le"}
 # In detail: labels whose values stand for themselves, and those that number ranks or replicas.
-_TOLD_APART = (
+TOLD_APART = (
     "finished_reason",
     "err",
     "reason",
@@ -27,7 +27,7 @@ _TOLD_APART = (
     "method",
     "sleep_state",
 )
-_REPLICAS = ("engine", "dp_rank", "ReplicaId")
+REPLICAS = ("engine", "dp_rank", "ReplicaId")
 _BY_REPLICA = {
     "requests.running",
     "requests.waiting",
@@ -51,11 +51,10 @@ def summed(
     """
     found: dict[str, dict[MetricName, list[float]]] = {}
     units: dict[str, tuple[str, bool]] = {}
-    order = {name: place for place, name in enumerate(n for some in names.values() for n in some)}
     for one in series:
         if not _agrees(one, labels) or not math.isfinite(one.value):
             continue
-        for name, part in _meant(one, names):
+        for name, part in meant(one.name, names):
             for quantity in _quantities(name, one, part, detailed=detailed):
                 if quantity not in found and len(found) >= _MOST_NAMES:
                     continue
@@ -65,7 +64,7 @@ def summed(
                 units[quantity] = (unit, bool(part) or name.kind == "counter")
     result = {}
     for quantity, by_name in found.items():
-        first = min(by_name, key=order.__getitem__)
+        first = _first(by_name, names)
         values = by_name[first]
         value = max(values) if first.over is Over.MAX and not units[quantity][1] else sum(values)
         unit, total = units[quantity]
@@ -73,11 +72,20 @@ def summed(
     return result
 
 
-def _meant(
-    one: Series, names: Mapping[str, tuple[MetricName, ...]]
+def _first(
+    found: Mapping[MetricName, object], names: Mapping[str, tuple[MetricName, ...]]
+) -> MetricName:
+    """Of several names of one quantity, the one that the table has first."""
+    if len(found) == 1:
+        return next(iter(found))
+    return next(name for some in names.values() for name in some if name in found)
+
+
+def meant(
+    wire: str, names: Mapping[str, tuple[MetricName, ...]]
 ) -> Iterable[tuple[MetricName, str]]:
-    """The table's names that this series is of, and which part of a histogram it is."""
-    wire = spelled(one.name)
+    """The table's names that a name on the wire is of, and which part of a histogram it is."""
+    wire = spelled(wire)
     for name in names.get(stem(wire), ()):
         if name.kind in {"gauge", "counter"}:
             yield name, ""
@@ -102,11 +110,11 @@ def _quantities(name: MetricName, one: Series, part: str, *, detailed: bool) -> 
     yield base + ending
     if not detailed:
         return
-    told = [one.labels[label] for label in _TOLD_APART if one.labels.get(label)]
+    told = [one.labels[label] for label in TOLD_APART if one.labels.get(label)]
     if told and not name.split:
         yield f"{base}.{told[0]}{ending}"
     if base in _BY_REPLICA:
-        yield from (f"{base}@{one.labels[label]}" for label in _REPLICAS if label in one.labels)
+        yield from (f"{base}@{one.labels[label]}" for label in REPLICAS if label in one.labels)
 
 
 def _agrees(one: Series, labels: Mapping[str, str]) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from costaudit.facts.metric_prefixes import servers_of
 from costaudit.ground.errors import TargetError, UsageError, did_you_mean
 from costaudit.record.servers.discovery import settings
 from costaudit.record.servers.family import families
 from costaudit.record.servers.found import Given, MetricsSource
-from costaudit.record.servers.metrics_source import given_source, servers_of
+from costaudit.record.servers.metrics_source import given_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

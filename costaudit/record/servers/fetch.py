@@ -89,11 +89,12 @@ def fetch(
     *,
     headers: Mapping[str, str],
     post: Mapping[str, Any] | bytes | None = None,
+    content_type: str = "application/json",
     verify_tls: bool = True,
     timeout_s: float = TIMEOUT_S,
     max_bytes: int = MAX_BYTES,
 ) -> Reply:
-    """GET `url`, or POST `post` to it as JSON; any HTTP status is an answer.
+    """GET `url`, or POST `post` to it (a mapping as JSON); any HTTP status is an answer.
 
     Raises:
         TargetError: nothing listens there, or it speaks no HTTP; with a hint.
@@ -101,11 +102,11 @@ def fetch(
     """
     body = post if post is None or isinstance(post, bytes) else json.dumps(post).encode()
     bounds = _Bounds(verify_tls=verify_tls, timeout_s=timeout_s, max_bytes=max_bytes)
-    reply = _once(_request(url, headers, body), **bounds)
+    reply = _once(_request(url, headers, body, content_type), **bounds)
     if reply.status in _REDIRECTS and body is None:
         there = urljoin(url, reply.headers.get("location", ""))
         if urlsplit(there)[:2] == urlsplit(url)[:2] and there != url:
-            return _once(_request(there, headers, body), **bounds)
+            return _once(_request(there, headers, None, content_type), **bounds)
     return reply
 
 
@@ -143,12 +144,14 @@ def _once(
     )
 
 
-def _request(url: str, headers: Mapping[str, str], body: bytes | None) -> urllib.request.Request:
+def _request(
+    url: str, headers: Mapping[str, str], body: bytes | None, content_type: str
+) -> urllib.request.Request:
     import urllib.request
 
     sent = {"User-Agent": "costaudit", "Accept-Encoding": "identity", **headers}
     if body is not None:
-        sent["Content-Type"] = "application/json"
+        sent["Content-Type"] = content_type
     return urllib.request.Request(url, data=body, headers=sent)  # noqa: S310 - see _opener
 
 

@@ -4,30 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from costaudit.facts.metric_prefixes import servers_of
 from costaudit.ground.errors import TargetError
 from costaudit.record.meters.prometheus_text import families
 from costaudit.record.servers.fetch import fetch
 from costaudit.record.servers.found import MetricsSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from costaudit.record.servers.look import Look
-
-# Names begin so → whose rows of the metric map hold; the particular first.
-_PREFIXES = {
-    "ray_vllm": ("vllm-v1", "ray-serve-llm"),
-    "nv_": ("triton-trtllm", "triton-vllm", "triton"),
-    "vllm:": ("vllm-v1", "vllm-v0"),
-    "sglang:": ("sglang",),
-    "tgi_": ("tgi",),
-    "llamacpp:": ("llamacpp",),
-    "lmdeploy:": ("lmdeploy",),
-    "trtllm_": ("trtllm-serve",),
-    "dynamo_": ("dynamo",),
-    "litellm_": ("litellm",),
-    "gpu_cache_usage_perc": ("nim",),
-}
 
 
 def given_source(url: str, look: Look, version: str) -> MetricsSource:
@@ -52,15 +36,4 @@ def given_source(url: str, look: Look, version: str) -> MetricsSource:
         )
     return MetricsSource(
         url=url, servers=servers, version=version, headers=headers, verify_tls=verify
-    )
-
-
-def servers_of(names: Iterable[str]) -> tuple[str, ...]:
-    """Whose rows of the metric map hold, by the names on a page; empty: nobody's."""
-    found = tuple(names)
-    return tuple(
-        server
-        for prefix, servers in _PREFIXES.items()
-        if any(name.startswith(prefix) for name in found)
-        for server in servers
     )

@@ -172,6 +172,11 @@ def kv_of_labels(labels: Mapping[str, str]) -> dict[str, Value]:
     return kv
 
 
+def settings_of_labels(labels: Mapping[str, str]) -> dict[str, Value]:
+    """All that the labels of `cache_config_info` tell; the cache's own by `kv_` and its name."""
+    return {**_of_cache(labels), **{f"kv_{n}": v for n, v in kv_of_labels(labels).items()}}
+
+
 def _of_cache(labels: Mapping[str, str]) -> dict[str, Value]:
     found = {name: exported(labels.get(name), "cache_config_info") for name in _CACHE_KNOBS}
     return known({**found, "kv_cache_dtype": exported(labels.get("cache_dtype"))})
