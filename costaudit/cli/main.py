@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from costaudit.cli import catalogue, compare, diagnose, doctor, gate, price, profile, report
+from costaudit.cli import catalogue, compare, diagnose, doctor, gate, price, profile, report, watch
 from costaudit.ground.errors import CostauditError
 
 EXIT_USAGE, EXIT_TARGET, EXIT_INTERRUPTED, EXIT_PIPE = 2, 4, 130, 141
@@ -29,6 +29,7 @@ app.command("profile")(profile.profile)
 app.command("report")(report.report)
 app.command("gate")(gate.gate)
 app.command("diagnose")(diagnose.diagnose)
+app.command("watch")(watch.watch)
 app.command("compare")(compare.compare)
 app.command("price")(price.price)
 app.command("steps")(catalogue.steps)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import dialect_server as fake
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from costaudit.ground.errors import CostauditError, TargetError, UsageError
@@ -66,6 +66,7 @@ LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_siz
 JSON = st.recursive(LEAF, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON, st.lists(st.fixed_dictionaries({}, optional={"metric": JSON, "value": JSON})))
 def test_no_answer_is_believed_unchecked(anything, series):
     for data in (anything, {"resultType": "vector", "result": series}):
@@ -116,6 +117,7 @@ def test_selectors_as_people_write_them():
     assert matchers_of('{a="1", b=~"x\\"y.*",}') == 'a="1", b=~"x\\"y.*"'
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='ab=~!",{}\\ ()[]\n_1', max_size=30))
 def test_a_selector_can_hold_matchers_only(text):
     """Whatever comes out reads as itself, so it cannot close the braces it stands in."""
