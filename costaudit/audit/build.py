@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.bill_section import bill_section
 from costaudit.audit.bounds import with_bounds
+from costaudit.audit.calibration import served_step_time
 from costaudit.audit.document import SCHEMA
 from costaudit.audit.playbook_section import Present, order_section, playbook_section
 from costaudit.audit.prices import KnownPrice, known_prices, scenario_prices
@@ -95,7 +96,8 @@ def build_audit(
         served = recording.meta().get("kind") == SERVER
         derived = derive_served(recording) if served else derive(recording)
         doubt = replay_doubt(recording) if served else ""
-        joined = _join(derived, options, tell or (lambda _: None), doubt=doubt)
+        step_time = served_step_time(recording, derived) if served else _step_time(derived)
+        joined = _join(derived, step_time, options, tell or (lambda _: None), doubt=doubt)
         document = _document(joined)
         if served:
             document["server"] = server_section(recording)
@@ -109,16 +111,15 @@ def build_audit(
 
 
 def _join(
-    derived: Derived, options: AuditOptions, tell: Callable[[float], None], *, doubt: str
+    derived: Derived,
+    step_time: StepTime,
+    options: AuditOptions,
+    tell: Callable[[float], None],
+    *,
+    doubt: str,
 ) -> Joined:
     """`doubt` says why the measurement itself carries no dollars; "" where it does."""
-    metrics, precision = derived.metrics, derived.precision
-    step_time = fit_step_time(
-        metrics,
-        derived.steps,
-        param_bytes=precision.param_bytes,
-        kv_element_bytes=precision.kv_element_bytes,
-    )
+    metrics = derived.metrics
     refused = doubt or _refusal(step_time)
     prices = known_prices(
         metrics.device,
@@ -142,6 +143,16 @@ def _join(
         plan=_plan(entries, Situation(metrics=metrics, scenario=scenario, outcome=outcome), tell),
         entries=entries,
         refused=refused,
+    )
+
+
+def _step_time(derived: Derived) -> StepTime:
+    precision = derived.precision
+    return fit_step_time(
+        derived.metrics,
+        derived.steps,
+        param_bytes=precision.param_bytes,
+        kv_element_bytes=precision.kv_element_bytes,
     )
 
 

@@ -41,22 +41,27 @@ def fit_step_time(
     peaks = peaks_of(metrics)
     free = peaks is None or metrics.target.shape is None
     return fit(
-        [
-            StepPoint(
-                load=step.load,
-                seconds=step.seconds,
-                spread_share=step.spread_share,
-                held_out=step.held_out,
-                requests=step.requests,
-            )
-            for step in steps
-        ],
+        step_points(steps),
         shape=metrics.target.shape or STAND_IN_SHAPE,
         peaks=peaks or STAND_IN_PEAKS,
         param_bytes=param_bytes,
         kv_element_bytes=kv_element_bytes,
         free=free,
     )
+
+
+def step_points(steps: Sequence[TimedLoad]) -> list[StepPoint]:
+    """The timed steps as the fit takes them."""
+    return [
+        StepPoint(
+            load=step.load,
+            seconds=step.seconds,
+            spread_share=step.spread_share,
+            held_out=step.held_out,
+            requests=step.requests,
+        )
+        for step in steps
+    ]
 
 
 def peaks_of(metrics: Metrics) -> Peaks | None:

@@ -93,12 +93,14 @@ def fit(
         fitted_points=len(probes),
         notes=(NOTE,) if free else _open_questions(blank, probes),
     )
-    return _judged(fitted, [point for point in usable if point.held_out])
+    return judged(fitted, [point for point in usable if point.held_out])
 
 
-def _judged(fitted: StepTime, points: Sequence[StepPoint]) -> StepTime:
+def judged(fitted: StepTime, points: Sequence[StepPoint]) -> StepTime:
     """With the errors on points that it has not seen."""
-    told = [fitted.seconds(p.load) + p.requests * fitted.request_s for p in points]
+    told = [
+        fitted.seconds(p.load) + p.requests * (fitted.request_s + fitted.front_s) for p in points
+    ]
     errors = [abs(s / p.seconds - 1) for s, p in zip(told, points, strict=True)]
     return replace(
         fitted,

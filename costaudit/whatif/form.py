@@ -32,6 +32,7 @@ TERMS = (
 COLUMN_TERM: Mapping[str, str] = {
     "overhead": "overhead",  # coefficient: seconds per step
     "sequences": "sequences",  # coefficient: seconds per sequence
+    "prompts": "sequences",  # coefficient: seconds more per prompt, for what else enters with it
     "weights": "weights",  # coefficient: multiple of reading the weights once at peak
     "weights_gemm": "weights",  # more of it once a step has several rows (GEMV → GEMM kernels)
     "kv": "kv",  # coefficient: multiple of reading the context's cache at peak
@@ -42,7 +43,9 @@ COLUMN_TERM: Mapping[str, str] = {
     "link_latency": "link",  # coefficient: seconds per collective
 }
 COLUMNS = tuple(COLUMN_TERM)
-REQUEST = "request"  # coefficient: seconds per request outside the steps; no part of a step's time
+# No part of a step's time; coefficients: seconds per request outside the steps, and seconds for
+# which a request keeps the server's front end to itself, so that others wait behind it.
+REQUEST, FRONT = "request", "front"
 
 COLLECTIVES_PER_LAYER = 2  # tensor parallelism: one all-reduce after attention, one after the MLP
 ACTIVATION_BYTES = 2.0  # 16-bit activations cross the link, whatever the weights' precision
@@ -100,6 +103,7 @@ def columns(load: StepLoad, hosted: Hosted) -> dict[str, float]:
     return {
         "overhead": 1.0,
         "sequences": load.decode_seqs + load.prefill_seqs,
+        "prompts": load.prefill_seqs,
         "weights": weights_s,
         "weights_gemm": weights_s if rows > 1 else 0.0,
         "kv": kv_s * max(1.0, devices / kv_heads),

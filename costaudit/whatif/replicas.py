@@ -104,7 +104,7 @@ def _least_load(
             entry.advance(state, request.arrival_s)
         load = [_unfinished(state, request.arrival_s) for state in states]
         home = load.index(min(load))
-        entry.enqueue(states[home], place, request.arrival_s)
+        entry.enqueue(states[home], place)
         shares[home].append(place)
     for state in states:
         entry.advance(state, math.inf)

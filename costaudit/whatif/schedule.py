@@ -131,6 +131,7 @@ def machine_of(scenario: Scenario) -> Machine:
         jobs=len(traffic.requests),
         concurrency=traffic.concurrency or 0,
         think_s=traffic.think_s,
+        front_s=scenario.step_time.front_s,
         full_rows=knobs.max_num_seqs,
         most_rows=min(knobs.max_num_seqs, len(traffic.requests)),
         batch_wait_s=knobs.batch_wait_s,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from costaudit.target.load import StepLoad
-from costaudit.whatif.form import COLUMN_TERM, REQUEST, TERMS, Hosted, Peaks, columns
+from costaudit.whatif.form import COLUMN_TERM, FRONT, REQUEST, TERMS, Hosted, Peaks, columns
 from costaudit.whatif.roofline import light_s, margins_s, roofline
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class StepTime:
     draws: tuple[Mapping[str, float], ...] = ()  # posterior draws of the coefficients
     error_p50_share: float | None = None  # of held-out probes
     error_p90_share: float | None = None
+    # of simulated loads, root mean square: {"e2e", "ttft", "itl"}; see `calibrate`
+    load_error_share: Mapping[str, float] = field(default_factory=dict)
     fitted_points: int = 0
     held_out_points: int = 0
     ideal_kernels: bool = False  # terms at the roofline instead of as fitted
@@ -97,7 +99,8 @@ class StepTime:
         self, *, kernel_inefficiency: bool = False, step_overhead: bool = False
     ) -> StepTime:
         """The same machine with ideal kernels and/or with no overhead ("overhead", "sequences")."""
-        dropped = dict.fromkeys(OVERHEAD_TERMS if step_overhead else (), 0.0)
+        overhead = [name for name, term in COLUMN_TERM.items() if term in OVERHEAD_TERMS]
+        dropped = dict.fromkeys(overhead if step_overhead else (), 0.0)
         return replace(
             self,
             coefficients={**self.coefficients, **dropped},
@@ -136,6 +139,11 @@ class StepTime:
     def request_s(self) -> float:
         """Seconds of a request outside the steps: network, front end, tokenizing."""
         return self.coefficients.get(REQUEST, 0.0)
+
+    @property
+    def front_s(self) -> float:
+        """Seconds of the front end for a request; it takes one after the other."""
+        return self.coefficients.get(FRONT, 0.0)
 
     def drawn(self) -> tuple[StepTime, ...]:
         """One model per posterior draw, for intervals."""

@@ -33,7 +33,10 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def tiny_model(kind: str = "llama", size: str = "tiny") -> Path:
-    """Folder of a model as `from_pretrained` reads it: made once, the same on every machine."""
+    """Folder of a model as `from_pretrained` reads it: made once, the same on every machine.
+
+    `kind` may be any architecture that these sizes describe, `size` a name or "HIDDENxLAYERS".
+    """
     return installed(part(kind, size))
 
 
@@ -66,7 +69,7 @@ def write(folder: Path, kind: str, size: str) -> None:
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
     tokenizer = train_tokenizer()
-    hidden, layers = SIZES[size]
+    hidden, layers = SIZES.get(size) or map(int, size.split("x"))
     config = CONFIG_MAPPING[kind](
         vocab_size=len(tokenizer),
         hidden_size=hidden,
@@ -81,7 +84,7 @@ def write(folder: Path, kind: str, size: str) -> None:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         tie_word_embeddings=False,
-        **KINDS[kind],
+        **KINDS.get(kind, {}),
     )
     torch.manual_seed(SEED)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()

@@ -31,6 +31,7 @@ STEP_TIME = StepTime(
     coefficients={
         "overhead": 3e-4,
         "sequences": 2e-5,
+        "prompts": 1e-4,
         "weights": 1.2,
         "kv": 1.4,
         "decode_compute": 0.6,
@@ -50,12 +51,14 @@ LINKED = replace(
         "link_latency": 1e-5,
     },
 )
+FRONTED = replace(STEP_TIME, coefficients={**STEP_TIME.coefficients, "front": 7e-4})
 IDEAL = STEP_TIME.without(kernel_inefficiency=True)
 STEP_TIMES = (
     STEP_TIME,
     WINDOWED,
     ROUTED,
     LINKED,
+    FRONTED,
     IDEAL,
     WINDOWED.without(kernel_inefficiency=True),
 )

@@ -65,7 +65,7 @@ class Plain:
             row.keys = self.shared_keys(row.request)
         self.waiting, self.inside, self.decoding, self.ended = [], [], [], []
         self.served = set()
-        self.now = self.busy_s = self.idle_s = 0.0
+        self.now = self.busy_s = self.idle_s = self.front_s = 0.0
         self.steps = self.preemptions = self.recomputed = self.together = self.peak = 0
         self.hits = self.duplicates = 0
 
@@ -142,24 +142,30 @@ class Plain:
 
     def run(self):
         closed = self.scenario.traffic.concurrency
-        back = [0.0] * (closed or 0)  # when each idle client sends its next request
+        # when each idle client sends its next request, and when the front end is done with it
+        back = [self.through(0.0) for _ in range(closed or 0)]
+        if not closed:
+            back = [self.through(row.arrival_s) for row in self.coming]
         think_s = self.scenario.traffic.think_s
         while self.coming or self.waiting or self.inside:
-            while closed and self.coming and back and back[0] <= self.now:
-                self.coming[0].arrival_s = back.pop(0)
-                self.waiting.append(self.coming.pop(0))
-            while not closed and self.coming and self.coming[0].arrival_s <= self.now:
+            while self.coming and back and back[0][1] <= self.now:
+                self.coming[0].arrival_s = back.pop(0)[0]
                 self.waiting.append(self.coming.pop(0))
             if self.waiting or self.inside:
                 before = len(self.ended)
                 self.step()
-                back += [self.now + think_s] * (len(self.ended) - before)
+                if closed:
+                    back += [self.through(self.now + think_s) for _ in self.ended[before:]]
             else:
-                until_s = back[0] if closed else self.coming[0].arrival_s
+                until_s = back[0][1]
                 self.idle_s += until_s - self.now
                 self.now = until_s
         self.ended.sort(key=lambda row: row.order)
         return self
+
+    def through(self, sent_s):
+        self.front_s = max(self.front_s, sent_s) + self.scenario.step_time.front_s
+        return sent_s, self.front_s
 
     def step(self):
         preempted = False
@@ -263,6 +269,7 @@ class Plain:
         terms = dict(model.terms_s(wide))
         terms["kv"] /= width
         terms["sequences"] = model.coefficients["sequences"] * (rows + prompts)
+        terms["sequences"] += model.coefficients["prompts"] * prompts
         plain = StepLoad(decode_seqs=rows, decode_context_tokens=load.decode_context_tokens)
         share = self.knobs.speculation.draft_cost_share * (width - 1)
         return sum(terms.values()) + (share * model.seconds(plain) if rows else 0.0)

@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     serve: Callable[[State], None]
     serve_static: Callable[[State], None]
     advance: Callable[[State, float], None]
-    enqueue: Callable[[State, int, float], None]
+    enqueue: Callable[[State, int], None]
 
 
 INTERPRETED = Entry(

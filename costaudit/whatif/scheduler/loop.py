@@ -43,24 +43,32 @@ def serve(s: State) -> None:
     if m.concurrency > 0:
         m.due = min(m.concurrency, m.jobs)
         for index in range(m.due):
-            s.jobs[index].arrival_s = 0.0
+            _send(s, index, 0.0)
     else:
         m.due = m.jobs
+        for index in range(m.jobs):
+            _send(s, index, s.jobs[index].arrival_s)
     while m.sent < m.jobs and m.stuck == 0:
         if m.sent < m.due:
-            arrival_s = s.jobs[m.sent].arrival_s
-            advance(s, arrival_s)
-            enqueue(s, m.sent, arrival_s)
+            advance(s, s.jobs[m.sent].due_s)
+            enqueue(s, m.sent)
         else:  # closed loop: somebody must end before the next can come
             _iterate(s, math.inf)
     advance(s, math.inf)
 
 
-def enqueue(s: State, index: int, now_s: float) -> None:
-    """A request arrives."""
+def _send(s: State, index: int, now_s: float) -> None:
+    """A client sends a request: the front end hands it on once it has done those before it."""
+    m = s.machine
+    s.jobs[index].arrival_s = now_s
+    m.front_free_s = max(m.front_free_s, now_s) + m.front_s
+    s.jobs[index].due_s = m.front_free_s
+
+
+def enqueue(s: State, index: int) -> None:
+    """A request reaches the engine."""
     m = s.machine
     job = s.jobs[index]
-    job.arrival_s = now_s
     job.left_tokens = job.output_tokens
     job.target_tokens = job.prompt_tokens
     job.behind = -1
@@ -267,7 +275,7 @@ def _finish(s: State, index: int) -> None:
     m.ended = m.ended + 1 if m.ended_s == m.now_s else 1
     m.ended_s = m.now_s
     if m.concurrency > 0 and m.due < m.jobs:
-        s.jobs[m.due].arrival_s = m.now_s + m.think_s
+        _send(s, m.due, m.now_s + m.think_s)
         m.due += 1
 
 

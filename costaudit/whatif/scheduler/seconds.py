@@ -110,7 +110,7 @@ def _part_terms(
         attention = r.pair_s * layer_pairs(windows, tokens, pairs, prompts)
     decode = r.row_flops_s * wide + r.seen_flops_s * seen * width
     out[at + OVERHEAD] = r.overhead_s
-    out[at + SEQUENCES] = r.sequence_s * (rows + prompts)
+    out[at + SEQUENCES] = r.sequence_s * (rows + prompts) + r.entry_s * prompts
     out[at + WEIGHTS] = (r.weights_cost + (r.gemm_cost if every > 1.0 else 0.0)) * weights
     out[at + KV] = r.cache_cost * r.cache_copies * r.cache_s * seen
     out[at + DECODE] = r.decode_cost * decode

@@ -25,6 +25,7 @@ class Job:
     shareable_blocks: int = 0  # leading full blocks of the prompt that other requests have too
     first_start: int = 0  # where its blocks' nodes begin in `State.starts`
     batch: int = NONE  # static batches hold requests of one batch only
+    due_s: float = 0.0  # when the front end hands it to the engine
 
     left_tokens: int = 0  # output tokens still to come
     cached_tokens: int = 0  # as of the moment it last joined or left the decoding rows
@@ -64,6 +65,7 @@ class Machine:
     jobs: int = 0
     concurrency: int = 0  # clients of a closed loop; 0: open
     think_s: float = 0.0  # of a client of a closed loop, between an answer and its next request
+    front_s: float = 0.0  # of the front end for a request; it takes one after the other
     most_rows: int = 0
     full_rows: int = 0  # a static batch is full with; most_rows is no more than there are jobs
     batched_tokens: int = 0  # rows of a step; 0: no limit
@@ -89,6 +91,7 @@ class Machine:
     cycle: int = 1  # units of a block
     # now
     now_s: float = 0.0
+    front_free_s: float = 0.0  # when the front end is done with all that came so far
     steps: int = 0
     running: int = 0
     context_units: int = 0
@@ -159,6 +162,7 @@ class Rates:
 
     overhead_s: float = 0.0
     sequence_s: float = 0.0
+    entry_s: float = 0.0  # more of it for a prompt
     weights_s: float = 0.0
     routed_weights_s: float = 0.0
     routed_miss_share: float = 0.0

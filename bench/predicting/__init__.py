@@ -1,0 +1,1 @@
+"""Parts of bench/predict_vllm.py."""

@@ -1,0 +1,295 @@
+"""Runs the real vLLM: each baseline is recorded, its traffic measured before and after a change.
+
+Everything is kept in a folder and run only once: recordings as they are, measurements as one JSON
+line each, so that the predictions can be made again without a server.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from costaudit.ground.stats import median, percentile
+from costaudit.measure.served import gaps_s, ttft_s
+from costaudit.probe.draw import draw
+from costaudit.record.client.load import Rung, Shot
+from costaudit.record.client.run import run_rung
+from costaudit.record.dialects.dialect import Ask
+from costaudit.record.probing.attach import find
+from costaudit.record.probing.options import Limits, ServerOptions
+from costaudit.record.probing.profile import record_server
+from costaudit.record.servers.prompts import PromptMaker
+from predicting.changes import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from costaudit.probe.workload import Workload
+    from costaudit.recording.rows import Answer
+    from predicting.changes import Baseline, Changes
+
+TESTS = Path(__file__).resolve().parents[2] / "tests"
+# Said in so many words, for a server does not export them.
+STATED = ("--max-num-seqs", "32", "--max-num-batched-tokens", "2048")
+OPEN_STREAMS = 256  # connections of an open loop: more than ever wait
+WARM = ((64, 16, 16), (512, 4, 4), (1500, 2, 2))  # prompt, output, how many at once
+BEFORE = ""  # the name of no change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One run of a traffic; `others_share` is what other programs used of the processors."""
+
+    baseline: str
+    change: str
+    flags: tuple[str, ...]
+    traffic: str
+    requests: int
+    failed: int
+    tokens: int
+    wall_s: float
+    ttft_p50_s: float
+    ttft_p90_s: float
+    itl_p50_s: float
+    itl_mean_s: float
+    others_share: float
+    answers: tuple[tuple[float, ...], ...]  # intended, TTFT, end; prompt, cached, output tokens
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Prompt and output tokens per second from the first request's start to the last end."""
+        return self.tokens / self.wall_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to run, `runs` times each traffic, and where it is kept."""
+
+    changes: Changes
+    folder: Path
+    runs: int
+    tell: Callable[[str], None]
+
+
+def collect(plan: Plan, *, only: str = "") -> None:
+    """Run what the folder does not hold yet; with `only`, of baselines whose name holds it."""
+    for baseline in plan.changes.baselines:
+        if only in baseline.name:
+            _baseline(plan, baseline)
+
+
+def recording_of(folder: Path, baseline: Baseline) -> Path:
+    """Where a baseline's recording is kept."""
+    return folder / f"{slug(baseline.name)}.costaudit"
+
+
+def measured(folder: Path, baseline: Baseline, change: str) -> list[Measured]:
+    """The kept runs, in the order they were made."""
+    file = _lines(folder, baseline, change)
+    if not file.exists():
+        return []
+    return [Measured(**json.loads(line)) for line in file.read_text().splitlines()]
+
+
+def slug(name: str) -> str:
+    """A name as a file's."""
+    return "".join(c if c.isalnum() else "-" for c in name)
+
+
+def _lines(folder: Path, baseline: Baseline, change: str) -> Path:
+    return folder / f"{slug(baseline.name)}--{slug(change) or 'before'}.jsonl"
+
+
+def _baseline(plan: Plan, baseline: Baseline) -> None:
+    """The recording and the runs before any change first: nothing of a change is known then."""
+    for flags, changes in servers_of(baseline).items():
+        recorded = bool(flags) or recording_of(plan.folder, baseline).exists()
+        if recorded and not any(_missing(plan, baseline, change.name) for change in changes):
+            continue
+        plan.tell(f"{baseline.name}, {' '.join(flags) or 'before'}: starting vLLM")
+        with vllm(baseline, (*baseline.flags, *flags)) as server:
+            run(plan, baseline, server, flags)
+
+
+def servers_of(baseline: Baseline) -> dict[tuple[str, ...], list[Change]]:
+    """By the flags that a server needs behind the baseline's, what is measured on it."""
+    before = Change(name=BEFORE, flags=(), traffic=baseline.traffic)
+    servers: dict[tuple[str, ...], list[Change]] = {}
+    for change in (before, *baseline.changes):
+        servers.setdefault(change.flags, []).append(change)
+    return servers
+
+
+def run(plan: Plan, baseline: Baseline, server: Any, flags: tuple[str, ...]) -> None:
+    """All that is missing on this server."""
+    path = recording_of(plan.folder, baseline)
+    if not flags and not path.exists():
+        plan.tell(f"{baseline.name}: recording for {baseline.seconds:.0f} s")
+        _record(plan, baseline, server, path)
+    found = find(_options(plan, baseline, server, plan.folder / "unused"))
+    _warm(found)
+    for change in servers_of(baseline)[flags]:
+        _measure(plan, baseline, server, change, found)
+
+
+def _missing(plan: Plan, baseline: Baseline, change: str) -> int:
+    return max(0, plan.runs - len(measured(plan.folder, baseline, change)))
+
+
+def pool_bytes() -> int:
+    """The KV pool that vLLM gets without a flag."""
+    return int(_parts("vllm_cpu").KV_BYTES)
+
+
+def _parts(name: str) -> Any:
+    """A module of tests/parts."""
+    if str(TESTS) not in sys.path:
+        sys.path.append(str(TESTS))
+    return import_module(f"parts.{name}")
+
+
+def vllm(baseline: Baseline, flags: Sequence[str]) -> AbstractContextManager[Any]:
+    """A server of the baseline's model, with these flags."""
+    model_dir = _parts("tiny_models").tiny_model(baseline.model.kind, baseline.model.size)
+    started = _parts("vllm_cpu").serve(*STATED, *flags, model_dir=model_dir)
+    server: AbstractContextManager[Any] = started
+    return server
+
+
+def _record(plan: Plan, baseline: Baseline, server: Any, path: Path) -> None:
+    """As `costaudit profile URL --knob …` does it."""
+    half = path.with_suffix(".half")
+    for old in path.parent.glob(f"{half.name}*"):
+        old.unlink()
+    record_server(_options(plan, baseline, server, half), progress=lambda _: None)
+    half.rename(path)
+
+
+def _options(plan: Plan, baseline: Baseline, server: Any, path: Path) -> ServerOptions:
+    return ServerOptions(
+        url=server.base_url,
+        path=path,
+        probe=str(plan.changes.files[baseline.traffic]),
+        time_budget_s=baseline.seconds,
+        knobs=stated_knobs(baseline.flags),
+        limits=Limits(concurrency=OPEN_STREAMS),
+    )
+
+
+def stated_knobs(flags: Sequence[str]) -> dict[str, int]:
+    """What the server does not export, as a user gives it with --knob."""
+    every = (*STATED, *flags)
+    named = {"--max-num-seqs": "max_num_seqs", "--max-num-batched-tokens": "max_num_batched_tokens"}
+    pairs = pairwise(every)
+    return {named[flag]: int(value) for flag, value in pairs if flag in named}
+
+
+def _measure(plan: Plan, baseline: Baseline, server: Any, change: Change, found: Any) -> None:
+    for number in range(_missing(plan, baseline, change.name)):
+        prompts = PromptMaker.of(found, seed=number + 1)
+        one = Measured(
+            baseline=baseline.name,
+            change=change.name,
+            flags=(*baseline.flags, *change.flags),
+            traffic=change.traffic,
+            **_once(server, found, prompts, plan.changes.workloads[change.traffic]),
+        )
+        with _lines(plan.folder, baseline, change.name).open("a") as file:
+            file.write(json.dumps(asdict(one)) + "\n")
+        plan.tell(
+            f"{baseline.name}, {change.name or 'before'}: {one.tokens_per_s:.0f} tokens/s,"
+            f" TTFT {one.ttft_p50_s * 1e3:.1f} ms, ITL {one.itl_p50_s * 1e3:.2f} ms,"
+            f" {one.wall_s:.1f} s, others used {one.others_share:.2f} of the processors"
+        )
+
+
+def _warm(found: Any) -> None:
+    """What a server does once only, kernels chosen or compiled, is no part of a measurement."""
+    prompts = PromptMaker.of(found)
+    for prompt, output, together in WARM:
+        shots = _cold(found, prompts, prompt, output, together)
+        _send(found, Rung(shots=shots, concurrency=together, requests=together))
+
+
+def _cold(found: Any, prompts: PromptMaker, prompt: int, output: int, count: int) -> Iterator[Shot]:
+    for number in range(count):
+        ask = Ask(prompt=prompts.cold(prompt), output_tokens=output)
+        call = found.dialect.call(ask, model=found.model)
+        yield Shot(number=number, call=call, output_tokens=output, prompt_tokens=prompt)
+
+
+def _shots(found: Any, prompts: PromptMaker, workload: Workload) -> Iterator[Shot]:
+    """The workload's requests once, in order; prompts that share a prefix really do."""
+    for number, one in enumerate(draw(workload)):
+        if one.prefix_id is None:
+            prompt = prompts.cold(one.prompt_tokens)
+        else:
+            prompt = prompts.shared(
+                one.prompt_tokens, prefix_id=one.prefix_id, prefix_tokens=one.prefix_tokens
+            )
+        ask = Ask(prompt=prompt, output_tokens=one.output_tokens)
+        yield Shot(
+            number=number,
+            call=found.dialect.call(ask, model=found.model),
+            output_tokens=one.output_tokens,
+            prompt_tokens=one.prompt_tokens,
+            start_s=None if workload.requests_per_s is None else one.arrival_s,
+        )
+
+
+def _send(found: Any, rung: Rung) -> list[Answer]:
+    answers: list[Answer] = []
+    run_rung(found.endpoint, found.dialect, rung, task="measured", on_answer=answers.append)
+    return answers
+
+
+def _once(server: Any, found: Any, prompts: PromptMaker, workload: Workload) -> dict[str, Any]:
+    shots = list(_shots(found, prompts, workload))
+    rung = Rung(shots=shots, concurrency=workload.concurrency or OPEN_STREAMS, requests=len(shots))
+    before, began = _processor_s(server), time.monotonic()
+    answers = sorted(_send(found, rung), key=lambda answer: answer.number)
+    spent = [b - a for a, b in zip(before, _processor_s(server), strict=True)]
+    whole = [a for a in answers if a.ok and ttft_s(a) is not None]
+    if not whole:
+        raise SystemExit(f"no request was answered: {answers[0].error if answers else 'none sent'}")
+    firsts, gaps = [ttft_s(a) or 0.0 for a in whole], [gap for a in whole for gap in gaps_s(a)]
+    processors_s = (psutil.cpu_count() or 1) * (time.monotonic() - began)
+    return {
+        "requests": len(answers),
+        "failed": len(answers) - len(whole),
+        "tokens": sum((a.prompt_tokens or 0) + (a.output_tokens or 0) for a in whole),
+        "wall_s": max(a.end_s for a in whole),
+        "ttft_p50_s": median(firsts),
+        "ttft_p90_s": percentile(firsts, 0.9),
+        "itl_p50_s": median(gaps) if gaps else 0.0,
+        "itl_mean_s": sum(gaps) / len(gaps) if gaps else 0.0,
+        "others_share": max(0.0, (spent[0] - spent[1]) / processors_s),
+        "answers": tuple(
+            (
+                round(a.intended_s, 6),
+                round(ttft_s(a) or 0.0, 6),
+                round(a.end_s, 6),
+                a.prompt_tokens or 0,
+                a.cached_tokens or 0,
+                a.output_tokens or 0,
+            )
+            for a in whole
+        ),
+    }
+
+
+def _processor_s(server: Any) -> tuple[float, float]:
+    """Processor seconds so far: of everybody (time stolen by a hypervisor too), and of ours."""
+    every = psutil.cpu_times()
+    busy = sum(every) - every.idle - getattr(every, "iowait", 0.0)
+    own = psutil.Process().cpu_times()
+    return busy, server.cpu_seconds() + own.user + own.system
