@@ -40,6 +40,7 @@ bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says
 	    bench/steptime.py) table=bench/data/silicon_serving.csv ;; \
 	    bench/simulate.py) table="--synthetic 1000000" ;; \
 	    bench/clients.py) table=--quick ;; \
+	    bench/predict_vllm.py) table=bench/changes/full.toml ;; \
 	    *) table= ;; esac; \
 	  echo "== $$script $$table"; $(BIN)/python $$script $$table || exit 1; \
 	done

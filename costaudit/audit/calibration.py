@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.audit.scenario import fit_step_time, scenario_of, step_points
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from costaudit.measure.derive import Derived
     from costaudit.measure.loads import ServedLoad
     from costaudit.recording.recording import Recording
+    from costaudit.whatif.fit import StepPoint
     from costaudit.whatif.steptime import StepTime
 
 
@@ -33,8 +35,13 @@ def served_step_time(recording: Recording, derived: Derived) -> StepTime:
     )
     knobs = scenario_of(metrics, derived.requests, fitted, Prices(usd_per_device_h=None)).knobs
     loads = [_seen(load) for load in served_loads(recording) if not load.held_out]
-    points = step_points(derived.steps)
+    points = [_typical(point) for point in step_points(derived.steps)]
     return judged(calibrate(fitted, points, loads, knobs), [p for p in points if p.held_out])
+
+
+def _typical(point: StepPoint) -> StepPoint:
+    """The median round instead of the fastest: loads are made of steps as they usually are."""
+    return replace(point, seconds=point.seconds * (1 + point.spread_share))
 
 
 def _seen(load: ServedLoad) -> SeenLoad:

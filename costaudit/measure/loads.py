@@ -105,7 +105,7 @@ def _rung(recording: Recording, task: Task, answers: Sequence[Answer]) -> Served
         if steady is None or not isinstance(steady.value, dict):
             return None
         from_s, to_s = float(steady.value["from_s"]), float(steady.value["to_s"])
-        used = [a for a in used if a.sent_s >= from_s and a.sent_s <= to_s]
+        used = [a for a in used if from_s <= a.sent_s <= to_s]
     if not used:
         return None
     e2e_s, first_s, itl_s = _seen(used)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Of a decode probe: enough for a window in which all of the burst decode; fewer where it is slow.
 OUTPUT_TOKENS = (48, 24, 16)
+LONG_PROMPT_TOKENS = 1024  # timed in any case: a what-if may bring longer prompts than today's
 SLOWER_TOGETHER = 1.5  # a step of a burst over one of a sequence alone, prompts included
 PREFILL_REPEATS = 3
 _FITTED_PROMPTS, _HELD_OUT_PROMPTS = (16, 256, 1024, 4096), (64, 512, 2048)
@@ -68,7 +69,8 @@ def served_design(
 
     No held-out probe equals a fitted one.
     """
-    longest = max(16, min(bounds.longest_prompt_tokens, bounds.context_tokens - 2))
+    longest = max(bounds.longest_prompt_tokens, LONG_PROMPT_TOKENS)
+    longest = max(16, min(longest, bounds.context_tokens - 2))
     probes = [
         *(_prefill(p, longest, held_out=False) for p in _FITTED_PROMPTS),
         *(_prefill(p, longest, held_out=True) for p in _HELD_OUT_PROMPTS),
