@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from costaudit.audit.scenario import NULL_BLOCKS
 from costaudit.ground.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ COUNTS = {
 }
 SWITCHES = {"enable-prefix-caching": "prefix_caching", "enable-chunked-prefill": "chunked_prefill"}
 POOL, BLOCKS = "--kv-cache-memory-bytes", "--num-gpu-blocks-override"
-NULL_BLOCKS = 1  # vLLM V1 keeps one block to itself
 
 
 def changed(knobs: Knobs, before: Sequence[str], flags: Sequence[str], *, pool: int) -> Knobs:
@@ -38,11 +38,13 @@ def changed(knobs: Knobs, before: Sequence[str], flags: Sequence[str], *, pool: 
         place += 1
         name = flag.removeprefix("--no-").removeprefix("--")
         if name in SWITCHES:
-            knobs = replace(knobs, **{SWITCHES[name]: not flag.startswith("--no-")})
+            switched: dict[str, Any] = {SWITCHES[name]: not flag.startswith("--no-")}
+            knobs = replace(knobs, **switched)
             continue
         place += 1
         if flag in COUNTS:
-            knobs = replace(knobs, **{COUNTS[flag]: int(value)})
+            counted: dict[str, Any] = {COUNTS[flag]: int(value)}
+            knobs = replace(knobs, **counted)
         elif flag not in {POOL, BLOCKS}:
             raise UsageError(f"what {flag} does is not modelled")
     size = knobs.kv_block_tokens

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.audit.scenario import fit_step_time, scenario_of, step_points
-from costaudit.measure.loads import served_loads
+from costaudit.measure.loads import repeat_share, served_loads
 from costaudit.traffic.traffic import Request, Traffic
 from costaudit.whatif.calibrate import SeenLoad, calibrate
 from costaudit.whatif.fit import judged
@@ -34,9 +34,11 @@ def served_step_time(recording: Recording, derived: Derived) -> StepTime:
         kv_element_bytes=precision.kv_element_bytes,
     )
     knobs = scenario_of(metrics, derived.requests, fitted, Prices(usd_per_device_h=None)).knobs
-    loads = [_seen(load) for load in served_loads(recording) if not load.held_out]
+    loads = served_loads(recording)
+    seen = [_seen(load) for load in loads if not load.held_out]
     points = [_typical(point) for point in step_points(derived.steps)]
-    return judged(calibrate(fitted, points, loads, knobs), [p for p in points if p.held_out])
+    calibrated = calibrate(fitted, points, seen, knobs, repeat_share=repeat_share(loads))
+    return judged(calibrated, [p for p in points if p.held_out])
 
 
 def _typical(point: StepPoint) -> StepPoint:
@@ -60,6 +62,7 @@ def _seen(load: ServedLoad) -> SeenLoad:
         first=load.first,
         end=load.end,
         e2e_mean_s=load.e2e_mean_s,
-        ttft_p50_s=load.ttft_p50_s,
+        ttft_mean_s=load.ttft_mean_s,
         itl_p50_s=load.itl_p50_s,
+        wall_s=load.wall_s,
     )

@@ -25,6 +25,7 @@ _Kind = TypeVar("_Kind", Batching, KvLayout)
 SERVER = "server"  # kind of a target that batches continuously over a paged cache
 STEADY_REQUESTS = 200  # a window this long is ruled by its steady state, not by its last batch
 STEADY_CYCLES = 25  # likewise of requests per stream of a server
+NULL_BLOCKS = 1  # of vLLM's pool, never given out: its usage gauge is over the others
 KV_BLOCK_TOKENS = 16  # the block that PagedAttention (SOSP'23) found best; vLLM's default
 
 
@@ -168,17 +169,26 @@ def _knobs(metrics: Metrics, requests: Sequence[RequestRow]) -> Knobs:
     layout = KvLayout.PAGED if served else KvLayout.DYNAMIC
     budget = _knob(metrics, "max_num_batched_tokens")
     shape = metrics.target.shape
+    block = int(_knob(metrics, "kv_block_tokens") or KV_BLOCK_TOKENS)
     return Knobs(
         batching=_known(Batching, _knob(metrics, "batching"), batching),
         max_num_seqs=_batch_size(metrics, requests),
         kv_layout=_known(KvLayout, _knob(metrics, "kv_layout"), layout),
-        kv_budget_tokens=metrics.kv.capacity_tokens or _seen_tokens(metrics, requests),
-        kv_block_tokens=int(_knob(metrics, "kv_block_tokens") or KV_BLOCK_TOKENS),
+        kv_budget_tokens=_pool_tokens(metrics, block) or _seen_tokens(metrics, requests),
+        kv_block_tokens=block,
         max_num_batched_tokens=int(budget) if budget is not None else None,
         prefix_caching=bool(_knob(metrics, "prefix_caching") or False),
         chunked_prefill=_knob(metrics, "chunked_prefill") is not False,
         max_model_len=shape.max_context_tokens if shape is not None else 0,
     )
+
+
+def _pool_tokens(metrics: Metrics, block_tokens: int) -> int | None:
+    """What requests can have of the KV memory."""
+    pool = metrics.kv.capacity_tokens
+    if pool is not None and metrics.target.engine == "vllm" and metrics.target.kind == SERVER:
+        pool -= NULL_BLOCKS * block_tokens
+    return pool
 
 
 def _known(kind: type[_Kind], told: object, usual: _Kind) -> _Kind:

@@ -6,6 +6,7 @@ requests: what they came to tells of everything that happens beside the steps, t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ class ServedLoad:
 
     Attributes:
         purpose: "step", "ladder" or "replay".
-        itl_s: None where no request had a second token.
+        itl_p50_s: None where no request had a second token.
+        rounds_s: mean time to the end in each round.
     """
 
     name: str
@@ -42,9 +44,15 @@ class ServedLoad:
     end: int
     answered: int
     e2e_mean_s: float
-    ttft_p50_s: float
+    ttft_mean_s: float
     itl_p50_s: float | None
     held_out: bool = False
+    rounds_s: tuple[float, ...] = ()
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds for which it was watched, all rounds together."""
+        return self.answered * self.e2e_mean_s / self.concurrency
 
 
 def served_loads(recording: Recording) -> tuple[ServedLoad, ...]:
@@ -61,6 +69,20 @@ def served_loads(recording: Recording) -> tuple[ServedLoad, ...]:
     found = [_burst(name, group, by_task) for name, group in probes.items()]
     found += [_rung(recording, task, by_task[task.id]) for task in rungs]
     return tuple(load for load in found if load is not None)
+
+
+def repeat_share(loads: Sequence[ServedLoad]) -> float | None:
+    """By how much rounds of the same burst differ: standard deviation of their logarithms.
+
+    None where no burst was sent twice.
+    """
+    found = []
+    for load in loads:
+        logs = [math.log(seconds) for seconds in load.rounds_s]
+        if len(logs) > 1:
+            middle = mean(logs)
+            found.append(sum((log - middle) ** 2 for log in logs) / (len(logs) - 1))
+    return math.sqrt(mean(found)) if found else None
 
 
 def _burst(
@@ -87,9 +109,10 @@ def _burst(
         end=len(first),
         answered=len(first) * len(rounds),
         e2e_mean_s=median([e2e for e2e, _, _ in rounds]),
-        ttft_p50_s=median([ttft for _, ttft, _ in rounds]),
+        ttft_mean_s=median([ttft for _, ttft, _ in rounds]),
         itl_p50_s=median(itls) if itls else None,
         held_out=bool(spec["held_out"]),
+        rounds_s=tuple(e2e for e2e, _, _ in rounds),
     )
 
 
@@ -118,17 +141,17 @@ def _rung(recording: Recording, task: Task, answers: Sequence[Answer]) -> Served
         end=ordered.index(used[-1]) + 1,
         answered=len(used),
         e2e_mean_s=e2e_s,
-        ttft_p50_s=first_s,
+        ttft_mean_s=first_s,
         itl_p50_s=itl_s,
     )
 
 
 def _seen(answers: Sequence[Answer]) -> tuple[float, float, float | None]:
-    """Mean time to the end, median time to the first token, median gap between tokens."""
+    """Mean time to the end, mean time to the first token, median gap between tokens."""
     gaps = [gap for answer in answers for gap in gaps_s(answer)]
     return (
         mean([a.end_s - a.intended_s for a in answers]),
-        median([ttft_s(a) or 0.0 for a in answers]),
+        mean([ttft_s(a) or 0.0 for a in answers]),
         median(gaps) if gaps else None,
     )
 

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 ROUNDS = 3  # of linearising and solving; the loads are nearly linear in the terms
 NUDGE = 0.02  # of a term's width, to see what it does to each load
-# No load of a shared machine repeats better; a load of few requests repeats worse.
+# No load of a shared machine repeats better; a brief load repeats worse.
 E2E_SHARE, FIRST_SHARE, GAP_SHARE, STEP_SHARE = 0.03, 0.08, 0.06, 0.04
-FEW = 8  # requests, below which a load counts less
+BRIEF_S = 4.0  # a load watched for so long is as often off by chance as by the usual share
 PULL = 0.1  # of a width away from the first fit counts like one residual of the usual size
 OUTLIER = 2.0  # usual sizes; beyond them a residual counts in proportion, not in square
 
@@ -49,8 +49,14 @@ class SeenLoad:
     first: int
     end: int
     e2e_mean_s: float
-    ttft_p50_s: float
+    ttft_mean_s: float
     itl_p50_s: float | None
+    wall_s: float = math.inf  # for which it was watched: disturbances spoil a short one more
+
+    @property
+    def doubt(self) -> float:
+        """What its usual share of error is to be multiplied by."""
+        return math.sqrt(1 + BRIEF_S / self.wall_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +64,22 @@ class Told:
     """What a simulation says of the same."""
 
     e2e_mean_s: float
-    ttft_p50_s: float
+    ttft_mean_s: float
     itl_p50_s: float | None
 
 
 def calibrate(
-    fitted: StepTime, points: Sequence[StepPoint], loads: Sequence[SeenLoad], knobs: Knobs
+    fitted: StepTime,
+    points: Sequence[StepPoint],
+    loads: Sequence[SeenLoad],
+    knobs: Knobs,
+    *,
+    repeat_share: float | None = None,
 ) -> StepTime:
     """The step time whose simulated loads last as long as the measured ones did.
 
     `fitted` is where to start, and what rules where the loads leave a term open. Without loads it
-    is the answer.
+    is the answer. `repeat_share` is by how much rounds of the same load differed.
     """
     import numpy as np
 
@@ -87,7 +98,9 @@ def calibrate(
         shaken = residual + spread * generator.standard_normal(len(residual))
         near = system.start + spread * generator.standard_normal(len(x)) * system.loose
         draws.append(system.named(_solved(slope, shaken, x, system.pull, near)))
-    misfit = system.misfit(residual)
+    misfit = dict(system.misfit(residual))
+    if repeat_share is not None:
+        misfit["repeats"] = repeat_share
     return replace(
         fitted, coefficients=system.named(x), draws=tuple(draws), load_error_share=misfit
     )
@@ -137,10 +150,9 @@ class _System:
             found.append(math.log(max(seconds, 1e-9) / point.seconds) / STEP_SHARE)
         for load in self.loads:
             told = told_of(model, load, self.knobs)
-            few = max(1.0, math.sqrt(FEW / (load.end - load.first)))
-            found.append(_log(told.e2e_mean_s, load.e2e_mean_s) / (E2E_SHARE * few))
-            found.append(_log(told.ttft_p50_s, load.ttft_p50_s) / (FIRST_SHARE * few))
-            found.append(_log(told.itl_p50_s, load.itl_p50_s) / (GAP_SHARE * few))
+            found.append(_log(told.e2e_mean_s, load.e2e_mean_s) / (E2E_SHARE * load.doubt))
+            found.append(_log(told.ttft_mean_s, load.ttft_mean_s) / (FIRST_SHARE * load.doubt))
+            found.append(_log(told.itl_p50_s, load.itl_p50_s) / (GAP_SHARE * load.doubt))
         return np.array(found)
 
     def linearised(self, x: Floats) -> tuple[Floats, Floats]:
@@ -190,7 +202,7 @@ def told_of(model: StepTime, load: SeenLoad, knobs: Knobs) -> Told:
     e2e, first = outcome.e2e_s[load.first : load.end], outcome.ttft_s[load.first : load.end]
     return Told(
         e2e_mean_s=sum(e2e) / len(e2e),
-        ttft_p50_s=sorted(first)[len(first) // 2],
+        ttft_mean_s=sum(first) / len(first),
         itl_p50_s=outcome.gaps.quantile_s(0.5),
     )
 

@@ -16,10 +16,11 @@ from costaudit.ground.stats import median
 from costaudit.whatif.simulate import simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from costaudit.whatif.outcome import Outcome
     from costaudit.whatif.scenario import Scenario
+    from costaudit.whatif.steptime import StepTime
 
 Z90 = 1.645  # two-sided 90 % quantile of the normal distribution
 # A load's error as `StepTime.load_error_share` names it, and what repeats on a machine that does
@@ -69,19 +70,42 @@ def predict(scenario: Scenario) -> Mapping[str, Predicted]:
     Raises:
         InconclusiveError, UsageError: as for `simulate`.
     """
-    told = _told(scenario)
-    drawn = [_told(replace(scenario, step_time=draw)) for draw in scenario.step_time.drawn()]
-    return {
+    outcome = _simulated(scenario)
+    told = figures(outcome, scenario)
+    models = scenario.step_time.drawn()
+    drawn = [figures(_simulated(one), one) for one in _each(scenario, models)]
+    found = {
         name: _with_interval(name, value, [one[name] for one in drawn if name in one], scenario)
         for name, value in told.items()
     }
+    if "itl_p50_s" in found:
+        found["itl_p50_s"] = _with_modes(found["itl_p50_s"], outcome)
+    return found
 
 
-def _told(scenario: Scenario) -> dict[str, float]:
+def _each(scenario: Scenario, models: Sequence[StepTime]) -> Iterator[Scenario]:
+    return (replace(scenario, step_time=model) for model in models)
+
+
+def _simulated(scenario: Scenario) -> Outcome:
     """A closed loop's clients wait for what a request takes outside of the steps."""
     traffic = replace(scenario.traffic, think_s=scenario.step_time.request_s)
-    scenario = replace(scenario, traffic=traffic)
-    return figures(simulate(scenario), scenario)
+    return simulate(replace(scenario, traffic=traffic))
+
+
+def _with_modes(gap: Predicted, outcome: Outcome) -> Predicted:
+    """Steps with prompts in them are far longer than those without: gaps have two modes.
+
+    Where about half of the gaps are of each, chance decides where the median falls. All rows of a
+    step share its length, so the share of a mode is as uncertain as of so many steps.
+    """
+    share = Z90 * 0.5 / math.sqrt(max(outcome.steps, 1))
+    low, high = (outcome.gaps.quantile_s(min(max(0.5 + d, 0), 1)) for d in (-share, share))
+    return Predicted(
+        value=gap.value,
+        low=gap.low * (low or gap.value) / gap.value,
+        high=gap.high * (high or gap.value) / gap.value,
+    )
 
 
 def _with_interval(
@@ -90,6 +114,7 @@ def _with_interval(
     error, repeats = ERRORS[name]
     spread = [math.log(one / value) for one in drawn if one > 0]
     terms = math.sqrt(sum(s * s for s in spread) / len(spread)) if spread else 0.0
-    missed = scenario.step_time.load_error_share.get(error, 0.0)
-    width = math.exp(Z90 * math.hypot(terms, missed, repeats))
+    errors = scenario.step_time.load_error_share
+    repeats = max(repeats, errors.get("repeats", 0.0))
+    width = math.exp(Z90 * math.hypot(terms, errors.get(error, 0.0), repeats))
     return Predicted(value=value, low=value / width, high=value * width)

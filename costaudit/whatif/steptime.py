@@ -37,7 +37,7 @@ class StepTime:
     draws: tuple[Mapping[str, float], ...] = ()  # posterior draws of the coefficients
     error_p50_share: float | None = None  # of held-out probes
     error_p90_share: float | None = None
-    # of simulated loads, root mean square: {"e2e", "ttft", "itl"}; see `calibrate`
+    # of simulated loads, root mean square: {"e2e", "ttft", "itl"}, and "repeats"; see `calibrate`
     load_error_share: Mapping[str, float] = field(default_factory=dict)
     fitted_points: int = 0
     held_out_points: int = 0
