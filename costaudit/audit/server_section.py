@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from costaudit.recording.recording import Recording
     from costaudit.recording.rows import Fact
 
-_TOLD = ("base_url", "dialect", "notes", "evidence", "canary", "limits", "stopped")
+_TOLD = ("base_url", "dialect", "notes", "evidence", "canary", "limits", "front_end_s", "stopped")
 _COUNTERS = (
     *("requests", "prompt_tokens", "generated_tokens", "computed_prompt_tokens", "preemptions"),
     *("kv_usage_peak_share", "kv_usage_mean_share", "running_peak", "running_mean"),

@@ -46,8 +46,14 @@ class CrossCheck:
     why: str
 
 
-def cross_check(span: ServerSpan, answers: Sequence[Answer]) -> CrossCheck:
-    """Compare a span with the answers that lie wholly in it, where nobody else was served."""
+def cross_check(
+    span: ServerSpan, answers: Sequence[Answer], *, front_end_s: float | None = None
+) -> CrossCheck:
+    """Compare a span with the answers that lie wholly in it, where nobody else was served.
+
+    `front_end_s` is what the server takes to answer a question that generates nothing; None: it
+    was not asked.
+    """
     good = [answer for answer in answers if answer.ok]
     output, prompt = _sum(good, "output_tokens"), _sum(good, "prompt_tokens")
     tokens = _less(span.generated_tokens, output)
@@ -56,6 +62,8 @@ def cross_check(span: ServerSpan, answers: Sequence[Answer]) -> CrossCheck:
     theirs = span.latencies.ttft_s
     outside = _less(ours, theirs)
     agrees, why = _verdict(span, len(good), tokens, outside, theirs)
+    if agrees is False and not tokens and front_end_s is not None:
+        why += f"; its front end takes {front_end_s * 1e3:.1f} ms to answer any question"
     return CrossCheck(
         token_difference=tokens,
         prompt_token_difference=_less(span.prompt_tokens, prompt),

@@ -80,7 +80,9 @@ def agreement(recording: Recording) -> Agreement | None:
         output_tokens=sum(a.output_tokens or 0 for a in answers),
     )
     told = server_span(gauges, from_s=from_s, to_s=to_s, own=own)
-    check = _clearest(cross_check(told, answers), _alone(recording))
+    check = _clearest(
+        cross_check(told, answers, front_end_s=_front_end_s(recording)), _alone(recording)
+    )
     return Agreement(
         requests=(own.requests, told.requests),
         prompt_tokens=(own.prompt_tokens, told.prompt_tokens),
@@ -101,7 +103,13 @@ def _alone(recording: Recording) -> CrossCheck | None:
         return None
     from_s, gauges = float(about.value["t_s"]), recording.gauges(METER)
     told = server_span(gauges, from_s=from_s, to_s=from_s + float(about.value["wall_s"]))
-    return cross_check(told, recording.answers("warm"))
+    return cross_check(told, recording.answers("warm"), front_end_s=_front_end_s(recording))
+
+
+def _front_end_s(recording: Recording) -> float | None:
+    told = recording.facts().get("server", {}).get("front_end_s")
+    value = None if told is None else told.value
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _clearest(every: CrossCheck, alone: CrossCheck | None) -> CrossCheck:

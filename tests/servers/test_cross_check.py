@@ -44,3 +44,12 @@ def test_what_cannot_be_told_is_no_verdict():
     assert cross_check(SPAN, []).agrees is None
     unknown = replace(ANSWER, output_tokens=None)
     assert cross_check(SPAN, [unknown, ANSWER]).token_difference is None
+
+
+def test_what_the_front_end_takes_explains_a_part():
+    far = cross_check(
+        replace(SPAN, latencies=Latencies(ttft_s=0.05)), [ANSWER, ANSWER], front_end_s=0.0021
+    )
+    assert "its front end takes 2.1 ms" in far.why
+    near = cross_check(SPAN, [ANSWER, ANSWER], front_end_s=0.0021)
+    assert near.why == ""

@@ -3,7 +3,8 @@
 Beside the facts of `record.profile`, by subject:
 
 server    base_url (no secrets), dialect, notes, evidence, max_context_tokens, parallelism,
-          canary {prompt_tokens, output_tokens, exact_prompt, exact_output, …}, limits, stopped
+          canary {prompt_tokens, output_tokens, exact_prompt, exact_output, …}, limits, stopped,
+          front_end_s: of a question that generates nothing
 kv        what the server tells of its cache (tokens_total, blocks_total, block_size_tokens, …)
 time      began_s: when the time budget began to run
 design    rounds: of the step probes, and why they are fewer than asked for

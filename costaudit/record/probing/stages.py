@@ -16,6 +16,7 @@ from costaudit.record.probing.design import (
     rounds_of,
     served_design,
 )
+from costaudit.record.probing.front_end import front_end
 from costaudit.record.probing.open_loop import open_rung
 from costaudit.record.probing.pace import pace_of
 from costaudit.record.probing.pressure import press
@@ -48,6 +49,8 @@ def first_tasks(options: ServerOptions) -> tuple[Task, ...]:
 def warm(probing: Probing, task: Task) -> None:
     """Small requests one after the other until their times settle, or their time is over."""
     probing.settle()  # both sides' TTFTs are compared over these requests: none waits for another
+    if (told := front_end(probing)) is not None:
+        probing.recording.add(told)
     timing.begin(probing.recording)
     budget_s = probing.options.time_budget_s
     last: list[float] = []
