@@ -178,6 +178,19 @@ def test_shared_prompts_share_exactly_their_prefix():
     assert len(maker.shared(10, prefix_id=3, prefix_tokens=50)) == 10
 
 
+def test_equal_hashes_are_equal_blocks():
+    with fake.serving(fake.llama_server()) as (url, _, _):
+        maker = PromptMaker.of(found_at(url))
+    one = maker.hashed(70, hashes=[1, 2, 3], block_tokens=16)
+    other = maker.hashed(90, hashes=[1, 2, 4, 5], block_tokens=16)
+    assert (len(one), len(other)) == (70, 90)
+    assert one[:32] == other[:32]
+    assert one[32:48] != other[32:48]
+    assert maker.hashed(70, hashes=[1, 2, 3], block_tokens=16)[48:] != one[48:]
+    assert maker.shared(40, prefix_id=1, prefix_tokens=16)[:16] != one[:16]
+    assert len(maker.hashed(10, hashes=[1, 2, 3], block_tokens=16)) == 10
+
+
 def test_words_of_one_token_are_found_by_the_server_s_own_route(monkeypatch):
     two_tokens = set(words()[::3])  # a tokenizer of ours: every third word is two tokens
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from costaudit.record.servers.found import Found
 
 MOST_PREFIXES = 4096  # that are remembered; a run has fewer that are still in use
+HASHES = 1 << 40  # added to a block's hash: its text is none of a prefix_id
 UNIQUE_TOKENS = 32  # enough to be new among any number of prompts, at the head of the first block
 
 
@@ -80,7 +81,8 @@ class PromptMaker:
     ) -> tuple[int, ...] | str:
         """A prompt of `tokens`: a block of its own text for each hash, then one that is new."""
         units, block = self._units(tokens), max(1, self._units(block_tokens))
-        blocks = [unit for one in hashes for unit in self._prefix(one, block)][: max(0, units - 1)]
+        texts = (self._prefix(HASHES + one, block) for one in hashes)
+        blocks = [unit for text in texts for unit in text][: max(0, units - 1)]
         own = units - len(blocks)
         head = min(UNIQUE_TOKENS, own)
         tail = (*self._draw(self._nonce, head), *self._draw(self._rng, own - head))
