@@ -6,7 +6,6 @@ requests: what they came to tells of everything that happens beside the steps, t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,20 +68,6 @@ def served_loads(recording: Recording) -> tuple[ServedLoad, ...]:
     found = [_burst(name, group, by_task) for name, group in probes.items()]
     found += [_rung(recording, task, by_task[task.id]) for task in rungs]
     return tuple(load for load in found if load is not None)
-
-
-def repeat_share(loads: Sequence[ServedLoad]) -> float | None:
-    """By how much rounds of the same burst differ: standard deviation of their logarithms.
-
-    None where no burst was sent twice.
-    """
-    found = []
-    for load in loads:
-        logs = [math.log(seconds) for seconds in load.rounds_s]
-        if len(logs) > 1:
-            middle = mean(logs)
-            found.append(sum((log - middle) ** 2 for log in logs) / (len(logs) - 1))
-    return math.sqrt(mean(found)) if found else None
 
 
 def _burst(

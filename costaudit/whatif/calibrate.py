@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from costaudit.ground.errors import InconclusiveError
 from costaudit.whatif.form import FRONT, REQUEST
 from costaudit.whatif.scenario import Prices, Scenario
 from costaudit.whatif.simulate import simulate
@@ -35,8 +36,10 @@ ROUNDS = 3  # of linearising and solving; the loads are nearly linear in the ter
 NUDGE = 0.02  # of a term's width, to see what it does to each load
 # No load of a shared machine repeats better; a brief load repeats worse.
 E2E_SHARE, FIRST_SHARE, GAP_SHARE, STEP_SHARE = 0.03, 0.08, 0.06, 0.04
+STEP = "step"  # the stage of the single steps, and of bursts
 BRIEF_S = 4.0  # a load watched for so long is as often off by chance as by the usual share
 PULL = 0.1  # of a width away from the first fit counts like one residual of the usual size
+DRIFT_SHARE = 0.07  # by which a machine is faster or slower while one stage of an audit lasts
 OUTLIER = 2.0  # usual sizes; beyond them a residual counts in proportion, not in square
 
 
@@ -51,6 +54,7 @@ class SeenLoad:
     e2e_mean_s: float
     ttft_mean_s: float
     itl_p50_s: float | None
+    stage: str = ""  # loads of one stage ran one after the other: the machine's drift is theirs
     wall_s: float = math.inf  # for which it was watched: disturbances spoil a short one more
 
     @property
@@ -78,26 +82,28 @@ def calibrate(
 ) -> StepTime:
     """The step time whose simulated loads last as long as the measured ones did.
 
-    `fitted` is where to start, and what rules where the loads leave a term open. Without loads it
-    is the answer. `repeat_share` is by how much rounds of the same load differed.
+    `fitted` is where to start, and what rules where the loads leave a term open. Without loads
+    that these knobs could serve it is the answer. `repeat_share` is by how much rounds of the
+    same load differed.
     """
     import numpy as np
 
+    loads = [load for load in loads if _runs(fitted, load, knobs)]
     if not loads:
         return fitted
     system = _System(fitted, [p for p in points if not p.held_out], loads, knobs)
     x = system.start
     for _ in range(ROUNDS):
         residual, slope = system.linearised(x)
-        x = _solved(slope, residual, x, system.pull, system.start)
+        x = system.solved(slope, residual, x)
     residual = system.residuals(x)
     spread = max(1.0, float(np.sqrt(np.mean(np.minimum(residual**2, OUTLIER**2)))))
     generator = np.random.default_rng(0)
     draws = []
     for _ in range(DRAWS):
         shaken = residual + spread * generator.standard_normal(len(residual))
-        near = system.start + spread * generator.standard_normal(len(x)) * system.loose
-        draws.append(system.named(_solved(slope, shaken, x, system.pull, near)))
+        near = system.start + spread * generator.standard_normal(len(x))
+        draws.append(system.named(system.solved(slope, shaken, x, near)))
     misfit = dict(system.misfit(residual))
     if repeat_share is not None:
         misfit["repeats"] = repeat_share
@@ -120,12 +126,11 @@ class _System:
 
         self.fitted, self.points, self.loads, self.knobs = fitted, points, loads, knobs
         typical_s = sorted(point.seconds for point in points)[len(points) // 2]
-        new = {"prompts": 0.0, FRONT: 0.0, REQUEST: 0.0}
+        new = {"together": 0.0, "prompts": 0.0, FRONT: 0.0, REQUEST: 0.0}
         self.terms = {**new, **fitted.coefficients}
         self.width = self._widths(typical_s)
         self.start = np.array([self.terms[n] / self.width[n] for n in self.terms])
-        self.pull = PULL * np.ones(len(self.terms))
-        self.loose = np.ones(len(self.terms))
+        self.drift = self._drift()
 
     def _widths(self, typical_s: float) -> dict[str, float]:
         rows = [self.fitted.columns(point.load) for point in self.points]
@@ -135,6 +140,40 @@ class _System:
             usual = column[len(column) // 2] if column else 1.0
             found[name] = max(value, typical_s / usual)
         return found
+
+    def _drift(self) -> Floats:
+        """What a stage's drift, in units of its usual size, does to each residual: up and down.
+
+        Many short loads one after the other say no more of a machine's usual speed than one.
+        """
+        import numpy as np
+
+        kinds = (E2E_SHARE, FIRST_SHARE, GAP_SHARE)
+        rows = [(STEP, STEP_SHARE) for _ in self.points]
+        rows += [(load.stage, share * load.doubt) for load in self.loads for share in kinds]
+        stages = sorted({stage for stage, _ in rows})
+        one = [[DRIFT_SHARE / share * (stage == s) for s in stages] for stage, share in rows]
+        return np.hstack([np.array(one), -np.array(one)])
+
+    def solved(
+        self, slope: Floats, residual: Floats, x: Floats, near: Floats | None = None
+    ) -> Floats:
+        """The next terms, none negative; residuals far out count less (Huber's weights)."""
+        import numpy as np
+        from scipy.optimize import nnls
+
+        near = self.start if near is None else near
+        terms, stages = len(x), self.drift.shape[1]
+        weight = np.sqrt(np.minimum(1.0, OUTLIER / np.maximum(np.abs(residual), 1e-12)))
+        rows = np.vstack(
+            [
+                weight[:, None] * np.hstack([slope, self.drift]),
+                np.hstack([PULL * np.eye(terms), np.zeros((terms, stages))]),
+                np.hstack([np.zeros((stages, terms)), np.eye(stages)]),
+            ]
+        )
+        aim = [weight * (slope @ x - residual), PULL * near, np.zeros(stages)]
+        return np.asarray(nnls(rows, np.concatenate(aim))[0][:terms])
 
     def named(self, x: Floats) -> dict[str, float]:
         return {name: float(v * self.width[name]) for name, v in zip(self.terms, x, strict=True)}
@@ -177,15 +216,13 @@ class _System:
         return found
 
 
-def _solved(slope: Floats, residual: Floats, x: Floats, pull: Floats, start: Floats) -> Floats:
-    """The next terms, none negative; residuals far out count less (Huber's weights)."""
-    import numpy as np
-    from scipy.optimize import nnls
-
-    weight = np.sqrt(np.minimum(1.0, OUTLIER / np.maximum(np.abs(residual), 1e-12)))
-    rows = np.vstack([weight[:, None] * slope, np.diag(pull)])
-    aim = np.concatenate([weight * (slope @ x - residual), pull * start])
-    return np.asarray(nnls(rows, aim)[0])
+def _runs(model: StepTime, load: SeenLoad, knobs: Knobs) -> bool:
+    """Whether the simulated engine could serve it; the real one did, so its knobs were not told."""
+    try:
+        told_of(model, load, knobs)
+    except InconclusiveError:
+        return False
+    return True
 
 
 def told_of(model: StepTime, load: SeenLoad, knobs: Knobs) -> Told:

@@ -32,6 +32,9 @@ TERMS = (
 COLUMN_TERM: Mapping[str, str] = {
     "overhead": "overhead",  # coefficient: seconds per step
     "sequences": "sequences",  # coefficient: seconds per sequence
+    # coefficient: seconds that a step takes longer with many rows, half of them with two: kernels
+    # for several rows, and a front end that streams to several clients beside the engine
+    "together": "overhead",
     "prompts": "sequences",  # coefficient: seconds more per prompt, for what else enters with it
     "weights": "weights",  # coefficient: multiple of reading the weights once at peak
     "weights_gemm": "weights",  # more of it once a step has several rows (GEMV → GEMM kernels)
@@ -103,6 +106,7 @@ def columns(load: StepLoad, hosted: Hosted) -> dict[str, float]:
     return {
         "overhead": 1.0,
         "sequences": load.decode_seqs + load.prefill_seqs,
+        "together": 1.0 - 1.0 / max(load.decode_seqs + load.prefill_seqs, 1.0),
         "prompts": load.prefill_seqs,
         "weights": weights_s,
         "weights_gemm": weights_s if rows > 1 else 0.0,

@@ -27,6 +27,7 @@ def rates_of(step_time: StepTime, speculation: Speculation | None) -> Rates:
     rates = Rates(
         overhead_s=cost.get("overhead", 0.0),
         sequence_s=cost.get("sequences", 0.0),
+        together_s=cost.get("together", 0.0),
         entry_s=cost.get("prompts", 0.0),
         weights_cost=cost.get("weights", 0.0),
         gemm_cost=cost.get("weights_gemm", 0.0),

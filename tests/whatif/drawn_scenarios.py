@@ -32,6 +32,7 @@ STEP_TIME = StepTime(
         "overhead": 3e-4,
         "sequences": 2e-5,
         "prompts": 1e-4,
+        "together": 2e-4,
         "weights": 1.2,
         "kv": 1.4,
         "decode_compute": 0.6,

@@ -269,6 +269,8 @@ class Plain:
         terms = dict(model.terms_s(wide))
         terms["kv"] /= width
         terms["sequences"] = model.coefficients["sequences"] * (rows + prompts)
+        together = model.coefficients["together"] * (1 - 1 / max(rows + prompts, 1))
+        terms["overhead"] = model.coefficients["overhead"] + together
         terms["sequences"] += model.coefficients["prompts"] * prompts
         plain = StepLoad(decode_seqs=rows, decode_context_tokens=load.decode_context_tokens)
         share = self.knobs.speculation.draft_cost_share * (width - 1)

@@ -37,6 +37,7 @@ TRUE = StepTime(
         "prefill_compute": 0.5,
         "prefill_attention": 2.0,
         "prompts": 3e-3,
+        "together": 2e-3,
         "front": 1.5e-3,
         "request": 2e-3,
     },
@@ -150,6 +151,10 @@ def test_a_change_comes_out_as_it_would(calibrated, seats):
 
 def test_without_loads_the_fit_stands():
     assert calibrate(FITTED, points(), [], KNOBS) is FITTED
+
+
+def test_loads_that_the_knobs_could_not_serve_are_left_out(loads):
+    assert calibrate(FITTED, points(), loads, replace(KNOBS, kv_budget_tokens=32)) is FITTED
 
 
 def test_dollars_are_the_rate_s_other_side(calibrated, loads):

@@ -109,7 +109,7 @@ def _part_terms(
         linear = r.prompt_token_s * tokens + r.prompt_s * prompts
         attention = r.pair_s * layer_pairs(windows, tokens, pairs, prompts)
     decode = r.row_flops_s * wide + r.seen_flops_s * seen * width
-    out[at + OVERHEAD] = r.overhead_s
+    out[at + OVERHEAD] = r.overhead_s + r.together_s * (1.0 - 1.0 / max(rows + prompts, 1.0))
     out[at + SEQUENCES] = r.sequence_s * (rows + prompts) + r.entry_s * prompts
     out[at + WEIGHTS] = (r.weights_cost + (r.gemm_cost if every > 1.0 else 0.0)) * weights
     out[at + KV] = r.cache_cost * r.cache_copies * r.cache_s * seen

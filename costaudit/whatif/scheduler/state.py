@@ -162,6 +162,7 @@ class Rates:
 
     overhead_s: float = 0.0
     sequence_s: float = 0.0
+    together_s: float = 0.0  # of a step with many rows; see `form`
     entry_s: float = 0.0  # more of it for a prompt
     weights_s: float = 0.0
     routed_weights_s: float = 0.0
