@@ -83,6 +83,14 @@ def test_spans_a_whole_cycle_of_the_workload():
     assert len(steady.ends_s) >= 80 + 4
 
 
+def test_a_look_costs_by_time_and_not_by_tokens():
+    few = watched(closed_loop(4, 20.0), half_share=1e-9)[0]
+    many = watched(closed_loop(4, 20.0, gap_s=0.0002, tokens=2_000), half_share=1e-9)[0]
+    assert sum(many.tokens.values()) > 50 * sum(few.tokens.values())
+    assert len(many.tokens) < 1.1 * 20.0 / 0.005
+    assert many.rate().per_s == pytest.approx(4 * 2_010 / (0.05 + 1_999 * 0.0002), rel=0.03)
+
+
 def test_failed_answers_count_for_nothing():
     steady = Steady(concurrency=1, cycle=1, half_share=0.05, longest_s=1.0)
     good = answer(0, 0.0, 0.1, 0.1, 3)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 0.5
 SHORTEST_BATCH_S = 0.4
+SLOT_S = 0.005  # a look costs by the slots, not by the tokens: the client waits for it
 LIVES = 3  # lives of the longest request that the window spans at least
 
 
@@ -33,8 +34,7 @@ class Steady:
     half_share: float
     longest_s: float  # of the whole replay
     clock_s: Callable[[], float] = time.monotonic
-    at_s: list[float] = field(default_factory=list)
-    tokens: list[float] = field(default_factory=list)
+    tokens: dict[int, float] = field(default_factory=dict)  # by slots of SLOT_S
     ends_s: list[float] = field(default_factory=list)
     life_s: float = 0.0
     began_s: float | None = None
@@ -45,8 +45,9 @@ class Steady:
         if not answer.ok:
             return
         came_s, tokens = token_flow(answer)
-        self.at_s += came_s
-        self.tokens += tokens
+        for at_s, count in zip(came_s, tokens, strict=True):
+            slot = int(at_s / SLOT_S)
+            self.tokens[slot] = self.tokens.get(slot, 0.0) + count
         self.ends_s.append(answer.end_s)
         self.life_s = max(self.life_s, answer.end_s - answer.sent_s)
 
@@ -73,7 +74,8 @@ class Steady:
         to_s = max(self.ends_s) - self.life_s
         if to_s <= from_s:
             return None
-        return steady_rate(self.at_s, self.tokens, from_s=from_s, to_s=to_s)
+        at_s = [(slot + 0.5) * SLOT_S for slot in self.tokens]
+        return steady_rate(at_s, [*self.tokens.values()], from_s=from_s, to_s=to_s)
 
     def _long_enough(self, rate: Rate) -> bool:
         span_s = rate.to_s - rate.from_s
