@@ -201,7 +201,7 @@ def test_words_of_one_token_are_found_by_the_server_s_own_route(monkeypatch):
 
     with fake.serving(fake.tgi()) as (url, _, _):
         found = found_at(url)
-    monkeypatch.setattr("costaudit.record.servers.vocabulary.fetch", fetched)
+    monkeypatch.setattr("costaudit.record.servers.fetch.fetch", fetched)
     monkeypatch.setattr("costaudit.record.servers.vocabulary._MOST_REQUESTS", 2000)
     maker = PromptMaker.of(found)
     drawn = set(maker.cold(500).split())

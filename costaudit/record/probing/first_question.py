@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import UsageError, did_you_mean
 from costaudit.record.client.address import header_lines, proxy_of, read_url
+from costaudit.record.client.http1 import Framer, HttpFault
 from costaudit.record.client.route import find_route
 from costaudit.record.dialects.dialect import Framing
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from costaudit.record.client.route import Route
 
 _WAIT_S = 5.0
-_MOST_BYTES = 1 << 20
+_READ_BYTES, _MOST_BYTES = 1 << 16, 1 << 20
 _OK = 200
 
 
@@ -57,7 +57,7 @@ def listed_models(endpoint: Endpoint) -> Listed | None:
         return None  # the thorough way says what is wrong
     try:
         owners = _owners(_asked(route, endpoint))
-    except (OSError, ValueError, http.client.HTTPException):
+    except (OSError, ValueError, HttpFault):
         owners = {}
     if not owners:
         route.socket.close()
@@ -70,13 +70,19 @@ def _asked(route: Route, endpoint: Endpoint) -> Any:
     lines = header_lines({"Host": route.site.authority, **endpoint.headers})
     route.socket.settimeout(_WAIT_S)
     route.socket.sendall(b"GET %b/v1/models HTTP/1.1\r\n%b\r\n" % (route.site.path.encode(), lines))
-    reply = http.client.HTTPResponse(route.socket, method="GET")
-    reply.begin()
-    body = reply.read(_MOST_BYTES)
-    if reply.status != _OK or reply.will_close or not reply.isclosed():
+    framer, came = Framer(), 0
+    while not framer.done and came < _MOST_BYTES:
+        data = route.socket.recv(_READ_BYTES)
+        if not data:
+            break
+        came += len(data)
+        framer.feed(data)
+    head = framer.head
+    stays = head is not None and head.keeps_alive and framer.done and not framer.overrun
+    if head is None or head.status != _OK or not stays:
         raise ValueError("not a whole list over a connection that stays open")
     route.socket.setblocking(False)
-    return json.loads(body)
+    return json.loads(b"".join(framer.pieces))
 
 
 def _owners(listing: Any) -> dict[str, str]:

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import CostauditError, UsageError
-from costaudit.record.servers.fetch import fetch
-from costaudit.record.servers.naming import is_here
 from costaudit.record.servers.words import words
 
 if TYPE_CHECKING:
@@ -188,6 +186,8 @@ def _by_server(found: Found) -> Callable[[str], int]:
     route = found.tokenize
     if route is None:
         raise ValueError("no route counts tokens")
+    from costaudit.record.servers.fetch import fetch  # a rung alone does without
+
     url = found.endpoint.base_url + route.path
 
     def count(text: str) -> int:
@@ -208,10 +208,13 @@ def _by_server(found: Found) -> Callable[[str], int]:
 
 def _beside_weights(found: Found) -> Path | None:
     """The tokenizer of a server on this machine, in the directory of its weights."""
-    if not is_here(found.endpoint.base_url):
-        return None
     folders = (Path(name) for name in (found.weights_name, found.model) if name.startswith("/"))
-    return next((one for one in folders if (one / "tokenizer.json").is_file()), None)
+    known = next((one for one in folders if (one / "tokenizer.json").is_file()), None)
+    if known is None:
+        return None
+    from costaudit.record.servers.naming import is_here
+
+    return known if is_here(found.endpoint.base_url) else None
 
 
 def _load(path: Path, *, given: bool) -> Any:
