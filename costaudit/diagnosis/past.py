@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from costaudit.facts.server_defaults import server_defaults
-from costaudit.measure.window import WAITING, WHILE_WAITING, Levels, Window, spreads_of
+from costaudit.measure.window import RUNNING, WHILE_WAITING, Levels, Window, spreads_of
 from costaudit.record.history.asks import Stat
 from costaudit.record.servers.discovery import given_knobs
 from costaudit.record.servers.engines.vllm import settings_of_labels
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 def window_of_replica(replica: Replica, given: Given) -> Window:
     """The window of its past. Levels are those of all its samples, growth knows of restarts."""
     gauges, ranks = _levels(replica.levels, replica.samples)
-    waiting = gauges.get(WAITING)
-    queued = 0 if waiting is None else round(waiting.above_zero_share * waiting.samples)
-    held, _ = _levels(replica.while_waiting, max(1, queued))
+    together = replica.while_waiting.get(Stat.PRESENT, {}).get(RUNNING)
+    held, _ = _levels(replica.while_waiting, 1 if together is None else int(together.value))
     counters, histograms = spreads_of(_growth(replica))
     return Window(
         seconds=replica.present_s,
@@ -73,8 +72,7 @@ def _levels(
 
 def _level(told: Mapping[Stat, float], samples: int) -> Levels:
     """A gauge of which only the last value was asked stood still for what is known."""
-    any_value = next(iter(told.values()))
-    last = told.get(Stat.LAST, told.get(Stat.MEAN, any_value))
+    last = told.get(Stat.LAST, told.get(Stat.MEAN, next(iter(told.values()))))
     low, high = told.get(Stat.LOW, last), told.get(Stat.HIGH, last)
     positive = 1.0 if low > 0 else 0.0 if high <= 0 else 0.5  # between: not asked
     return Levels(

@@ -57,16 +57,21 @@ _SIMPLE = {
 }
 
 
+_WHILE = {Stat.HIGH: "max", Stat.PRESENT: "count"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """One statistic of one metric; `name` is the metric's on the wire.
 
-    With `while_name` only the times count at which that metric of the same series is above zero.
+    With `while_names` only the times count at which those metrics, of the same labels, are above
+    zero; with `beside` only the targets that export that metric too.
     """
 
     name: str
     stat: Stat
-    while_name: str = ""
+    while_names: tuple[str, ...] = ()
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +108,14 @@ def expression(ask: Ask, span: Span, apart: Sequence[str]) -> str:
     by = [*WHERE, *MODEL, *apart, *(["le"] if ask.stat is Stat.EDGES else [])]
     window, step = f"{span.seconds}s", f"{span.step_s}s"
     name = selected(ask.name, span)
-    if ask.while_name:
-        busy = f"({name} and ({selected(ask.while_name, span)} > 0))"
-        function = {Stat.LOW: "min", Stat.HIGH: "max"}.get(ask.stat, "avg")
-        inner = f"{function}_over_time({busy}[{window}:{step}])"
+    if ask.while_names:
+        held = [name, *(f"({selected(other, span)} > 0)" for other in ask.while_names)]
+        function = _WHILE.get(ask.stat, "avg")
+        inner = f"{function}_over_time(({' and '.join(held)})[{window}:{step}])"
     else:
         inner = _SIMPLE[ask.stat].format(n=name, w=window, s=step)
+    if ask.beside:
+        inner = f"({inner}) and on (job, instance) {selected(ask.beside, span)}"
     return f"sum by ({', '.join(by)}) ({inner})"
 
 

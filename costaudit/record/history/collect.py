@@ -39,7 +39,13 @@ def replicas(told: Told, span: Span) -> tuple[Replica, ...]:
     waiting = _by_replica(told.while_waiting)
     config = {_key(row.labels): row.labels for row in told.config}
     return tuple(
-        _replica(key, answers, waiting.get(key, []), config.get(key, {}), span)
+        _replica(
+            key,
+            answers,
+            waiting.get(key, []),
+            config.get(key) or config.get((key[0], ""), {}),
+            span,
+        )
         for key, answers in sorted(by_key.items(), key=lambda item: _order(item[0]))
     )
 

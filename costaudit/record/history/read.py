@@ -80,8 +80,7 @@ def _in_parts(
 ) -> list[Answer]:
     """Growth of the replicas for which the difference of two instants is not their growth."""
     places = unsteady(answers)
-    names = [ask.name for ask in asks if ask.stat is Stat.GROWN]
-    again = [Ask(name=name, stat=Stat.GROWN_IN_PARTS) for name in names]
+    again = [replace(ask, stat=Stat.GROWN_IN_PARTS) for ask in asks if ask.stat is Stat.GROWN]
     instances = {place.instance for place in places}
     few = places and "" not in instances and len(instances) <= FEW
     return reader.told(again if places else (), apart, instances if few else ())

@@ -31,6 +31,7 @@ _MOVING = ("requests.running", "requests.waiting", "requests.waiting_by_reason",
 _STILL = ("kv.", "config.", "model.max_len", "prefix.hit_rate", "spec.", "lora.", "sched.",
           "server.", "requests.", "batch.", "req.")  # fmt: skip
 _MARKS = ("tokens.generation_total", "requests.completed_total", "latency.e2e.count")
+PROCESS_CPU = "process_cpu_seconds_total"  # every Python program has it, servers or not
 _COUNTED = ("requests.running", "requests.waiting")
 _WHILE_WAITING = ("requests.running", "kv.usage_fraction")
 
@@ -64,6 +65,8 @@ def _marks(names: Sequence[str], known: Names) -> Iterable[Ask]:
     if mark is not None:
         yield Ask(name=mark, stat=Stat.RESTARTS)
         yield Ask(name=mark, stat=Stat.AT_START)
+    if mark is not None and any(meant(PROCESS_CPU, known)):
+        yield Ask(name=PROCESS_CPU, stat=Stat.GROWN, beside=mark)
 
 
 def _of_metric(name: str, found: MetricName, part: str) -> Iterable[Ask]:
@@ -85,18 +88,20 @@ def _of_metric(name: str, found: MetricName, part: str) -> Iterable[Ask]:
 
 
 def while_waiting(answers: Iterable[Answer], asks: Iterable[Ask], known: Names) -> list[Ask]:
-    """What the server did with its room while requests waited; nothing where none did."""
+    """How full the servers were while requests waited and others ran; nothing where none waited."""
     canonical = {ask.name: name.canonical for ask in asks for name, _ in meant(ask.name, known)}
     queues = {
         ask.name
         for ask, row in answers
         if ask.stat is Stat.HIGH and canonical[ask.name] == WAITING and row.value > 0
     }
-    rooms = {name for name, what in canonical.items() if what in _WHILE_WAITING}
-    return [
-        Ask(name=room, stat=stat, while_name=queue)
-        for queue in sorted(queues)
-        for room in sorted(rooms)
-        if prefixes_of([room]) == prefixes_of([queue])
-        for stat in (Stat.MEAN, Stat.HIGH)
-    ]
+    rooms = sorted(name for name, what in canonical.items() if what in _WHILE_WAITING)
+    found = []
+    for queue in sorted(queues):
+        own = [room for room in rooms if prefixes_of([room]) == prefixes_of([queue])]
+        batches = [name for name in own if canonical[name] == RUNNING]
+        for room in own:
+            stats = (Stat.MEAN, Stat.HIGH, *([Stat.PRESENT] if room in batches else []))
+            held = (queue, *batches[:1])
+            found += [Ask(name=room, stat=stat, while_names=held) for stat in stats]
+    return found
