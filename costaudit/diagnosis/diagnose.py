@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from costaudit.diagnosis import signs
-from costaudit.diagnosis.diagnosis import Diagnosis, Finding, Fix, State
+from costaudit.diagnosis import queueing, signs
+from costaudit.diagnosis.diagnosis import Diagnosis, Finding, State
 from costaudit.diagnosis.facts import facts_of
+from costaudit.diagnosis.fixes import fixes
 from costaudit.diagnosis.load import load
 from costaudit.diagnosis.symptom import CannotTell, Confidence, DoesNotShow, Shows, Symptom
-from costaudit.facts.server_flags import server_flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,16 +17,13 @@ if TYPE_CHECKING:
     from costaudit.diagnosis.diagnosis import Price
     from costaudit.measure.window import Window
 
-_RESTARTED = "the server was restarted in the window"
-
-
 def diagnose(
     window: Window, price: Price | None = None, *, symptoms: Iterable[Symptom] | None = None
 ) -> Diagnosis:
     """What the window shows, by all symptoms or by these. Pure; never raises on any window."""
     findings, absent, unclear = [], {}, {}
     for symptom in load() if symptoms is None else symptoms:
-        if symptom.engines and window.engine not in symptom.engines:
+        if not _concerns(symptom, window.engine):
             continue
         match symptom.judge(window):
             case Shows() as shown:
@@ -44,7 +41,7 @@ def diagnose(
     return Diagnosis(
         window=window,
         state=state,
-        summary=_summary(window, state, sure),
+        summary=_summary(window, state, sure, len(unclear)),
         findings=sure,
         possible=possible,
         absent=absent,
@@ -54,9 +51,11 @@ def diagnose(
     )
 
 
+def _concerns(symptom: Symptom, engine: str) -> bool:
+    return engine not in symptom.not_for and (not symptom.engines or engine in symptom.engines)
+
+
 def _finding(symptom: Symptom, shown: Shows, window: Window) -> Finding:
-    actions = shown.actions or symptom.actions
-    flags = (server_flag(window.engine, name, version=window.version) for name in actions)
     return Finding(
         id=symptom.id,
         title=symptom.title,
@@ -65,11 +64,7 @@ def _finding(symptom: Symptom, shown: Shows, window: Window) -> Finding:
         cost_share=shown.cost_share,
         urgent=symptom.urgent,
         evidence=shown.evidence,
-        fixes=tuple(
-            Fix(action=flag.action, flag=flag.flag, verify=flag.verify)
-            for flag in flags
-            if flag is not None
-        ),
+        fixes=fixes(window, shown.actions or symptom.actions),
         advice=symptom.advice,
         steps=symptom.steps,
     )
@@ -81,23 +76,27 @@ def _state(window: Window, findings: tuple[Finding, ...]) -> State:
     match signs.worked(window):
         case None:
             return State.UNKNOWN
-        case True:
-            return State.HEALTHY
+        case True:  # whether anybody waits is the least that must be seen of a healthy server
+            return State.HEALTHY if queueing.queue(window) is not None else State.UNKNOWN
         case False:
             return State.IDLE
 
 
-def _summary(window: Window, state: State, findings: tuple[Finding, ...]) -> str:
+def _summary(window: Window, state: State, findings: tuple[Finding, ...], unclear: int) -> str:
     match state:
         case State.TROUBLED:
             return findings[0].cause
         case State.HEALTHY:
-            return "it works, and nothing that its metrics can show is wrong"
+            return f"it works, and nothing that its metrics can show is wrong{_rest(unclear)}"
         case State.IDLE:
             return "no request was in it during the window"
         case State.UNKNOWN:
-            if window.restarts:
-                return _RESTARTED
+            if signs.worked(window):
+                return "it works, but its metrics do not show enough to call it healthy"
             return "its metrics do not say whether it works"
         case never:
             assert_never(never)
+
+
+def _rest(unclear: int) -> str:
+    return f"; {unclear} symptoms cannot be told from them" if unclear else ""

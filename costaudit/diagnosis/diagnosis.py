@@ -64,7 +64,8 @@ class Facts:
             be, by `batch_slots_origin`; batch_share: the one over the other.
         busy_share: share of the readings with requests in the batch.
         kv_usage: KV cache in use (shares). preemptions: in the window; per finished request.
-        waiting: requests in the queue. waiting_by_reason: mean number, by the server's reason.
+        waiting: requests in the queue; waiting_mean: by Little's law where gauges were read too
+            seldom. waiting_by_reason: mean number, by the server's reason.
         queue_reason: why they wait, in one sentence; "" where none did.
         prefix_hit_share: of the tokens asked of the cache.
         phase_shares: "queue", "prefill", "decode": shares of the finished requests' time.
@@ -82,6 +83,7 @@ class Facts:
     preemptions: float | None = None
     preemptions_per_request: float | None = None
     waiting: Levels | None = None
+    waiting_mean: float | None = None
     waiting_by_reason: Mapping[str, float] = field(default_factory=dict)
     queue_reason: str = ""
     prefix_hit_share: float | None = None

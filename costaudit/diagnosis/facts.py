@@ -10,12 +10,13 @@ from costaudit.measure.window import RUNNING, WAITING
 
 if TYPE_CHECKING:
     from costaudit.diagnosis.diagnosis import Price
-    from costaudit.measure.window import Window
+    from costaudit.measure.window import Levels, Window
     from costaudit.target.target import Value
 
 _REASON = "requests.waiting_by_reason."
 _PHASES = ("queue", "prefill", "decode")
 _NOT_TOLD = "the server does not export it"
+_TOO_FEW = f"a level read fewer than {signs.FEW_SAMPLES} times is a moment, no mean"
 _MILLION = 1_000_000
 _HOUR_S = 3600.0
 
@@ -23,7 +24,8 @@ _HOUR_S = 3600.0
 def facts_of(w: Window, price: Price | None) -> Facts:
     """All figures; what is missing has its reason in `why`."""
     batch, room, share = _batch(w)
-    running, kv, lost = w.levels(RUNNING), signs.kv(w), signs.preemptions(w)
+    running, kv = _enough(w.levels(RUNNING)), _enough(signs.kv(w))
+    lost = signs.preemptions(w)
     hit_share, hit_why = prefix_hit_share(w)
     prompt, made, done = signs.prompted(w), signs.generated(w), signs.finished(w)
     usd, usd_generated = _dollars(w, price, prompt, made)
@@ -32,11 +34,12 @@ def facts_of(w: Window, price: Price | None) -> Facts:
         batch_slots=float(room.value) if isinstance(room.value, (int, float)) else None,
         batch_slots_origin=room.origin.value,
         batch_share=share,
-        busy_share=running.above_zero_share if running is not None else None,
+        busy_share=None if running is None else running.above_zero_share,
         kv_usage=kv,
         preemptions=lost,
         preemptions_per_request=_over(lost, done),
-        waiting=w.levels(WAITING),
+        waiting=_enough(w.levels(WAITING)),
+        waiting_mean=signs.queued_mean(w),
         waiting_by_reason=waiting_by_reason(w),
         queue_reason=_queue_reason(w),
         prefix_hit_share=hit_share,
@@ -58,14 +61,22 @@ def _missing(w: Window, known: dict[str, str]) -> dict[str, str]:
     told = {
         "batch_mean": signs.batch_mean(w),
         "batch_slots": signs.slots(w).value,
-        "kv_usage": signs.kv(w),
+        "kv_usage": _enough(signs.kv(w)),
         "preemptions": signs.preemptions(w),
-        "waiting": w.levels(WAITING),
+        "waiting": signs.queued_mean(w),
         "prompt_tokens_per_s": signs.prompted(w),
         "generated_tokens_per_s": signs.generated(w),
         "ttft_s": w.mean("latency.ttft"),
     }
-    return {name: _NOT_TOLD for name, value in told.items() if value is None} | known | dict(w.why)
+    why = {name: _NOT_TOLD for name, value in told.items() if value is None}
+    if signs.kv(w) is not None and "kv_usage" in why:
+        why["kv_usage"] = _TOO_FEW
+    return why | known | dict(w.why)
+
+
+def _enough(levels: Levels | None) -> Levels | None:
+    """The levels, where they are more than a few moments."""
+    return levels if levels is not None and levels.samples >= signs.FEW_SAMPLES else None
 
 
 def prefix_hit_share(w: Window) -> tuple[float | None, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from costaudit.diagnosis.symptom import Evidence
 from costaudit.measure.window import RUNNING, WAITING, WHILE_WAITING
 from costaudit.target.target import Origin, Value
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 FEW_SAMPLES = 5  # below this the levels of gauges are moments, not a mean
 PLATEAU_SHARE = 0.1  # readings of a full batch lie within this below its highest
 _UNKNOWN = Value(value=None, origin=Origin.UNKNOWN)
+
+
+def seen(w: Window, name: str, what: str, value: float, unit: str = "") -> Evidence:
+    """One observation, with the server's own name of the quantity it is from."""
+    return Evidence(what=what, value=value, unit=unit, where=w.native(name))
 
 
 def prompted(w: Window) -> float | None:
@@ -82,7 +88,9 @@ def queued_mean(w: Window) -> float | None:
 def batch_mean(w: Window) -> float | None:
     """Mean requests in the batch while it was not empty.
 
-    Of the readings; where they are few, generated tokens over iterations, or Little's law.
+    Of the readings; where they are few, generated tokens over iterations, or Little's law. A server
+    that exports neither running requests nor iterations does not tell (Triton's core counts a
+    stream's requests, not its time).
     """
     running = w.levels(RUNNING)
     if running is not None and running.samples >= FEW_SAMPLES and running.above_zero_share > 0:
@@ -90,10 +98,41 @@ def batch_mean(w: Window) -> float | None:
     made, done = generated(w), steps(w)
     if made and done:
         return made / done
+    if running is None:
+        return None
     by_law = _in_stage(w, "latency.inference")
-    if by_law is not None:
-        return by_law
-    return running.mean if running is not None and running.samples else None
+    return by_law or running.mean
+
+
+def kv_needed(w: Window) -> float | None:
+    """Share of the KV cache that the mean batch fills, by its mean context; None: no data.
+
+    Half of a request's generated tokens are there on average. It stands in where the gauge was
+    read too seldom.
+    """
+    room, batch = w.knob("kv_tokens_total"), batch_mean(w)
+    prompt, output = w.mean("req.prompt_tokens"), w.mean("req.generation_tokens")
+    if not isinstance(room, (int, float)) or room <= 0 or None in (batch, prompt, output):
+        return None
+    return (batch or 0.0) * ((prompt or 0.0) + (output or 0.0) / 2) / room
+
+
+def context_limit(w: Window) -> float | None:
+    """The longest prompt plus output that the server takes; None: not told."""
+    exported = w.levels("model.max_len")
+    if exported is not None and exported.last > 0:
+        return exported.last
+    told = w.knob("max_model_len")
+    return float(told) if isinstance(told, (int, float)) and told > 0 else None
+
+
+def queue_share(w: Window) -> float | None:
+    """Share of the finished requests' time that they waited."""
+    queue, whole = w.histograms.get("latency.queue"), w.histograms.get("latency.e2e")
+    if queue is not None and whole is not None and whole.total > 0:
+        return min(1.0, queue.total / whole.total)
+    waited, spent = w.grown("latency.queue_sum"), w.grown("latency.e2e_sum")
+    return min(1.0, waited / spent) if waited is not None and spent else None
 
 
 def slots(w: Window) -> Value:

@@ -75,7 +75,7 @@ class Symptom:
         actions: what to change, first choice first; `facts.server_flags` has an engine's words.
         advice: what to do where no flag helps, or beside it.
         steps: ids of the playbook's steps that it leads to.
-        engines: only these families can have it; empty: all.
+        engines: only these families can have it; empty: all. not_for: these have their own.
         urgent: requests hang or fail; it comes before any waste.
     """
 
@@ -87,4 +87,5 @@ class Symptom:
     advice: str = ""
     steps: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
+    not_for: tuple[str, ...] = ()
     urgent: bool = False

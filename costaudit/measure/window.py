@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RUNNING, WAITING = "requests.running", "requests.waiting"
 # Levels of the pages on which requests waited: what the server did with its room just then.
 WHILE_WAITING = " while waiting"
+_STARTED = "server.started"
 _WHILE = (RUNNING, "kv.usage_fraction")
 
 
@@ -208,7 +209,12 @@ def _since_restart(pages: Sequence[Page]) -> int:
 
 
 def _fell(before: Page, after: Page) -> bool:
-    """Some total is lower than it was, beyond the rounding of its text."""
+    """Some total is lower than it was, beyond the rounding of its text; or the start is another."""
+    starts = [
+        page.quantities[_STARTED].value for page in (before, after) if _STARTED in page.quantities
+    ]
+    if len(starts) == 2 and abs(starts[1] - starts[0]) > 1:  # noqa: PLR2004 - both told
+        return True
     for name, then in before.quantities.items():
         now = after.quantities.get(name)
         if then.total and now is not None and now.value < then.value * (1 - 1e-12):

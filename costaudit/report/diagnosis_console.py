@@ -53,9 +53,8 @@ def _lines(found: Diagnosis) -> Iterator[tuple[str, str]]:
         yield "", f"  {row.label}: {row.text}{note}"
     if found.cannot_tell:
         yield "", ""
-        yield _BOLD, "Cannot tell"
-        for name, why in found.cannot_tell.items():
-            yield _DIM, f"  {name}: {why}"
+        names = ", ".join(found.cannot_tell)
+        yield _DIM, f"Cannot tell here (--json says why): {names}"
     for note in window.notes:
         yield _DIM, f"  {note}"
 

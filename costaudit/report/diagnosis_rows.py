@@ -56,9 +56,9 @@ def _levels(levels: Levels | None) -> str:
 
 
 def _waiting(facts: Facts) -> str:
-    if facts.waiting is None:
+    if facts.waiting_mean is None:
         return ""
-    text = f"{figures.significant(facts.waiting.mean)} on average"
+    text = f"{figures.significant(facts.waiting_mean)} requests on average"
     return f"{text}; reason: {facts.queue_reason}" if facts.queue_reason else text
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from costaudit.record.servers.fetch import Reply
     from costaudit.record.servers.found import MetricsSource
 
+_LORA = "vllm:lora_requests_info"
+_ADAPTERS = {"lora.running": "running_lora_adapters", "lora.waiting": "waiting_lora_adapters"}
+_DIGITS = 6
+
 
 def page_of(reply: Reply, source: MetricsSource, t_s: float) -> Page:
     """The quantities of an answer; damaged lines are left out."""
@@ -23,7 +27,7 @@ def page_of(reply: Reply, source: MetricsSource, t_s: float) -> Page:
 
     def wants(name: str) -> bool:
         wire = spelled(name)
-        return stem(wire) in names or stem(family(wire)) in names
+        return stem(wire) in names or stem(family(wire)) in names or wire == _LORA
 
     exposition = read_exposition(reply.text(), keep=wants)
     return Page(t_s=t_s, quantities=summed(exposition.series, names, source.labels, detailed=True))

@@ -104,6 +104,7 @@ def _by_names(look: Look) -> Subject:
 def _knobs(engine: str, told: Described, given: Given) -> dict[str, Value]:
     knobs = settings(engine, told, given)
     knobs |= {f"kv_{name}": value for name, value in told.kv.items()}
+    knobs |= {f"{name}_parallel": value for name, value in told.parallelism.items()}
     if told.max_context_tokens.value is not None:
         knobs["max_model_len"] = told.max_context_tokens
     return knobs

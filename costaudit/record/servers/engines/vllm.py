@@ -45,6 +45,7 @@ _RANKS = {
 _FLAGS = {
     "max_num_seqs": "max-num-seqs",
     "max_num_batched_tokens": "max-num-batched-tokens",
+    "chunked_prefill": "enable-chunked-prefill",
     "scheduling_policy": "scheduling-policy",
     "long_prefill_token_threshold": "long-prefill-token-threshold",
     "quantization": "quantization",

@@ -1,0 +1,80 @@
+"""Gaps between tokens that are far longer than usual, and whether prefills explain them.
+
+A step that holds a prompt takes longer, and every sequence in the batch waits for it: with `n`
+prompts and a batch of `b` some `n × b` gaps are long. Gaps that are long for another reason (a
+neighbour on the machine, a paused process) are not of that number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from costaudit.diagnosis import signs
+
+if TYPE_CHECKING:
+    from costaudit.measure.window import Spread, Window
+
+FAR = 5.0  # times the median's bucket
+EXPLAINED = 0.3  # of the n × b gaps; a prompt that comes with others shares its step
+LONG_PROMPT = 4.0  # times the median's bucket
+FEW_PROMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stalls:
+    """Long gaps of a window.
+
+    Attributes:
+        gaps: how many. time_share: of all decode time, at least (by the lower edges).
+        usual_s, from_s: upper edge of the median's bucket; the edge above which a gap is long.
+    """
+
+    gaps: float
+    time_share: float
+    usual_s: float
+    from_s: float
+
+
+def stalls(w: Window) -> Stalls | None:
+    """The long gaps; None: the server does not time the gaps between tokens."""
+    gaps = w.spread("latency.itl")
+    if gaps is None or not gaps.edges or gaps.total <= 0:
+        return None
+    usual = gaps.between(0.5)
+    if usual is None or not math.isfinite(usual[1]):
+        return None
+    count, least = above(gaps, FAR * usual[1])
+    edge = next((at for at, _ in gaps.edges if at >= FAR * usual[1]), math.inf)
+    return Stalls(
+        gaps=count, time_share=min(1.0, least / gaps.total), usual_s=usual[1], from_s=edge
+    )
+
+
+def long_prompts(w: Window) -> tuple[float, float] | None:
+    """Prompts far longer than the median: how many, and their least share of prompt tokens."""
+    prompts = w.spread("req.prompt_tokens")
+    usual = prompts.between(0.5) if prompts is not None else None
+    if prompts is None or usual is None or not math.isfinite(usual[1]) or prompts.total <= 0:
+        return None
+    count, least = above(prompts, LONG_PROMPT * usual[1])
+    return count, min(1.0, least / prompts.total)
+
+
+def explained(w: Window, found: Stalls, prompts: float) -> bool:
+    """So many prompts, each met by the whole batch, account for the long gaps."""
+    batch = signs.batch_mean(w)
+    return batch is not None and prompts > 0 and found.gaps >= EXPLAINED * prompts * batch
+
+
+def above(spread: Spread, edge: float) -> tuple[float, float]:
+    """Observations in buckets that begin at `edge` or later, and the least that they sum to."""
+    count, least, low, before = 0.0, 0.0, 0.0, 0.0
+    for at, up_to in spread.edges:
+        inside = max(0.0, up_to - before)
+        if low >= edge:
+            count += inside
+            least += inside * low
+        low, before = at, up_to
+    return count, least

@@ -1,0 +1,54 @@
+"""Tokens stutter under load: prefill and decode share the steps.
+
+Why       Each prompt that is let in makes a step longer, and with many prompts most steps are. The
+          larger the token budget, the longer the longest step.
+Signature Gaps between tokens of five times the usual take a fifth of decode time or more, and are
+          about as many as prompts times the batch; no prompts are far longer than others.
+Not       Long prompts among short ones (see prefill-stalls); prompts that a prefix cache, which is
+          off, might have answered (first switch it on).
+Sources   vllm-project/vllm#3130, PR #8378.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from costaudit.diagnosis import signs
+from costaudit.diagnosis.stalls import FEW_PROMPTS, explained, long_prompts, stalls
+from costaudit.diagnosis.symptom import Answer, CannotTell, DoesNotShow, Shows, Symptom
+
+if TYPE_CHECKING:
+    from costaudit.measure.window import Window
+
+TIME_SHARE = 0.2
+
+
+def judge(w: Window) -> Answer:
+    """Long gaps that prompts of usual length explain."""
+    found, prompts, done = stalls(w), long_prompts(w), w.spread("req.prompt_tokens")
+    if found is None or prompts is None or done is None:
+        return CannotTell(because="gaps between tokens, or lengths of prompts, are not told")
+    if found.time_share < TIME_SHARE or not explained(w, found, done.count):
+        return DoesNotShow(why="the gaps between tokens are even, or not of the prompts' making")
+    if prompts[0] >= FEW_PROMPTS:
+        return DoesNotShow(why="long prompts among short ones make the gaps")
+    if w.knob("enable_prefix_caching") is False:
+        return CannotTell(because="prefix caching is off: some of the prefills may be needless")
+    evidence = (
+        signs.seen(w, "latency.itl", "gaps far above the usual", found.gaps, "count"),
+        signs.seen(w, "latency.itl", "usual gap at most", found.usual_s, "s"),
+        signs.seen(w, "latency.itl", "of decode time", found.time_share, "share"),
+        signs.seen(w, "req.prompt_tokens", "prompts", done.count, "count"),
+    )
+    return Shows(evidence=evidence, cost_share=found.time_share)
+
+
+SYMPTOM = Symptom(
+    id="decode-stutter",
+    title="Tokens stutter: prompts and answers share the steps",
+    cause="each prompt that is let in makes a step of the whole batch longer",
+    judge=judge,
+    actions=("smaller-token-budget",),
+    advice="prefill on devices of their own where the time between tokens matters more than cost",
+    steps=("token-budget", "prefill-decode-disaggregation"),
+)

@@ -1,0 +1,91 @@
+"""A long prompt stops all others: it is prefilled in one step.
+
+Why       Without chunked prefill, or with a token budget above the prompt, one step holds the whole
+          prompt, and every sequence in the batch waits for that step.
+Signature Some prompts are far longer than the median; gaps between tokens of five times the usual
+          take a tenth of decode time or more, and are about as many as long prompts times the
+          batch.
+Not       Gaps that no long prompt explains; prompts cut into chunks that are short enough.
+Sources   vllm-project/vllm#21495, #8086, #7604, PR #33743.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from costaudit.diagnosis import signs
+from costaudit.diagnosis.stalls import FEW_PROMPTS, explained, long_prompts, stalls
+from costaudit.diagnosis.symptom import (
+    Answer,
+    CannotTell,
+    Confidence,
+    DoesNotShow,
+    Shows,
+    Symptom,
+)
+
+if TYPE_CHECKING:
+    from costaudit.measure.window import Window
+
+TIME_SHARE = 0.1
+TOKEN_SHARE = 0.2  # of the prompt tokens are in long prompts
+_OFF = "long prompts are prefilled whole, in one step each: chunked prefill is off"
+_BUDGET = "the token budget of a step holds a long prompt whole, so it is prefilled in one step"
+
+
+def judge(w: Window) -> Answer:
+    """Long gaps that long prompts explain."""
+    found, prompts = stalls(w), long_prompts(w)
+    if found is None or prompts is None:
+        return CannotTell(because="gaps between tokens, or lengths of prompts, are not told")
+    count, share = prompts
+    if count < FEW_PROMPTS or share < TOKEN_SHARE:
+        return DoesNotShow(why="no prompts are far longer than the others")
+    if found.time_share < TIME_SHARE or not explained(w, found, count):
+        return DoesNotShow(why="long prompts do not hold up the others")
+    evidence = (
+        signs.seen(w, "latency.itl", "gaps far above the usual", found.gaps, "count"),
+        signs.seen(w, "latency.itl", "usual gap at most", found.usual_s, "s"),
+        signs.seen(w, "latency.itl", "these gaps at least", found.from_s, "s"),
+        signs.seen(w, "latency.itl", "of decode time", found.time_share, "share"),
+        signs.seen(w, "req.prompt_tokens", "long prompts", count, "count"),
+        signs.seen(w, "req.prompt_tokens", "of prompt tokens", share, "share"),
+    )
+    cause, actions, sure = _particular(w)
+    return Shows(
+        evidence=evidence,
+        cost_share=found.time_share,
+        confidence=sure,
+        cause=cause,
+        actions=actions,
+    )
+
+
+def _particular(w: Window) -> tuple[str, tuple[str, ...], Confidence]:
+    """The cause by the settings, as far as they are known."""
+    chunked, prompts = w.knobs.get("chunked_prefill"), w.spread("req.prompt_tokens")
+    if chunked is not None and chunked.value is False:
+        return _OFF, ("chunked-prefill", "smaller-token-budget"), Confidence.SURE
+    budget = w.knobs.get("max_num_batched_tokens")
+    longest = prompts.between(1.0) if prompts is not None else None
+    known = budget is not None and budget.origin in {"exported", "given"}
+    if known and budget is not None and longest is not None and _number(budget.value) > longest[0]:
+        return _BUDGET, ("smaller-token-budget", "long-prefill-threshold"), Confidence.SURE
+    return "", (), Confidence.LIKELY
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+SYMPTOM = Symptom(
+    id="prefill-stalls",
+    title="Long prompts stop everybody else's tokens",
+    cause="long prompts are prefilled in steps so long that all others wait: chunked prefill is "
+    "off, or its chunks are too large",
+    judge=judge,
+    actions=("chunked-prefill", "smaller-token-budget", "long-prefill-threshold"),
+    advice="chunks as large as the time between tokens allows; if long prompts are common, prefill "
+    "on devices of their own",
+    steps=("chunked-prefill", "token-budget", "prefill-decode-disaggregation"),
+)
