@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from costaudit.diagnosis.diagnosis import Price
     from costaudit.measure.window import Window
 
+
 def diagnose(
     window: Window, price: Price | None = None, *, symptoms: Iterable[Symptom] | None = None
 ) -> Diagnosis:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from costaudit.measure.window import Spread, Window
 
 FAR = 5.0  # times the median's bucket
-EXPLAINED = 0.3  # of the n × b gaps; a prompt that comes with others shares its step
+EXPLAINED = 0.3  # long gaps a prompt and sequence; prompts that come together share a step
+CHUNKED = 2.5  # from here on prompts are cut into chunks
+LONG_TOKENS = 512.0  # a prompt that would be cut, were the chunks of the usual small size
 LONG_PROMPT = 4.0  # times the median's bucket
 FEW_PROMPTS = 3
 
@@ -62,10 +64,29 @@ def long_prompts(w: Window) -> tuple[float, float] | None:
     return count, min(1.0, least / prompts.total)
 
 
-def explained(w: Window, found: Stalls, prompts: float) -> bool:
-    """So many prompts, each met by the whole batch, account for the long gaps."""
+def prefills(w: Window) -> float:
+    """Prompts that were prefilled in the window: first tokens, else requests that ended."""
+    first = w.spread("latency.ttft") or w.spread("req.prompt_tokens")
+    return first.count if first is not None else 0.0
+
+
+def prefill_tokens(w: Window) -> float | None:
+    """Mean tokens computed for a prompt (without those found in the prefix cache)."""
+    computed = w.grown("tokens.prompt_computed_total", "tokens.prompt_total")
+    count = prefills(w)
+    if computed is not None and count > 0:
+        return computed / count
+    return w.mean("req.prompt_computed_tokens") or w.mean("req.prompt_tokens")
+
+
+def gaps_a_prompt(w: Window, found: Stalls, prompts: float) -> float:
+    """Long gaps that each sequence of the batch sees for each prompt.
+
+    About one where a prompt is prefilled in one step, as many as its chunks where it is cut; a
+    small part of one where the gaps have another reason.
+    """
     batch = signs.batch_mean(w)
-    return batch is not None and prompts > 0 and found.gaps >= EXPLAINED * prompts * batch
+    return found.gaps / (prompts * batch) if batch and prompts > 0 else 0.0
 
 
 def above(spread: Spread, edge: float) -> tuple[float, float]:

@@ -2,10 +2,12 @@
 
 Why       Without chunked prefill, or with a token budget above the prompt, one step holds the whole
           prompt, and every sequence in the batch waits for that step.
-Signature Some prompts are far longer than the median; gaps between tokens of five times the usual
-          take a tenth of decode time or more, and are about as many as long prompts times the
-          batch.
-Not       Gaps that no long prompt explains; prompts cut into chunks that are short enough.
+Signature Gaps between tokens of five times the usual take a tenth of decode time or more; each
+          sequence sees about one of them for each long prompt (those far above the median, else
+          all where 512 tokens or more are computed for a prompt), so a prompt is one step.
+Not       Gaps that prompts do not explain; many gaps for each prompt, which is then cut already
+          (see decode-stutter); long prompts alike while prefix caching is off (see
+          prefix-caching-off: first spare the work, then schedule it).
 Sources   vllm-project/vllm#21495, #8086, #7604, PR #33743.
 """
 
@@ -14,7 +16,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from costaudit.diagnosis import signs
-from costaudit.diagnosis.stalls import FEW_PROMPTS, explained, long_prompts, stalls
+from costaudit.diagnosis.stalls import (
+    CHUNKED,
+    EXPLAINED,
+    FEW_PROMPTS,
+    LONG_TOKENS,
+    gaps_a_prompt,
+    long_prompts,
+    prefill_tokens,
+    prefills,
+    stalls,
+)
 from costaudit.diagnosis.symptom import (
     Answer,
     CannotTell,
@@ -34,22 +46,30 @@ _BUDGET = "the token budget of a step holds a long prompt whole, so it is prefil
 
 
 def judge(w: Window) -> Answer:
-    """Long gaps that long prompts explain."""
-    found, prompts = stalls(w), long_prompts(w)
-    if found is None or prompts is None:
-        return CannotTell(because="gaps between tokens, or lengths of prompts, are not told")
-    count, share = prompts
-    if count < FEW_PROMPTS or share < TOKEN_SHARE:
-        return DoesNotShow(why="no prompts are far longer than the others")
-    if found.time_share < TIME_SHARE or not explained(w, found, count):
-        return DoesNotShow(why="long prompts do not hold up the others")
+    """Long gaps, one a prompt."""
+    found = stalls(w)
+    if found is None:
+        return CannotTell(because="the server does not time the gaps between tokens")
+    if found.time_share < TIME_SHARE:
+        return DoesNotShow(why="the gaps between tokens are even")
+    among, tokens = long_prompts(w), prefill_tokens(w)
+    mixed = among is not None and among[0] >= FEW_PROMPTS and among[1] >= TOKEN_SHARE
+    count = among[0] if among is not None and mixed else prefills(w)
+    if count < FEW_PROMPTS or not (mixed or (tokens is not None and tokens >= LONG_TOKENS)):
+        return DoesNotShow(why="no long prompts were prefilled")
+    chunked_off = w.knob("chunked_prefill") is False
+    gaps = gaps_a_prompt(w, found, count)
+    if gaps < EXPLAINED or (gaps > CHUNKED and not chunked_off):
+        return DoesNotShow(why="the long gaps are not of whole prompts' making")
+    if not mixed and not chunked_off and w.knob("enable_prefix_caching") is False:
+        return CannotTell(because="prefix caching is off: some of the prefills may be needless")
     evidence = (
         signs.seen(w, "latency.itl", "gaps far above the usual", found.gaps, "count"),
         signs.seen(w, "latency.itl", "usual gap at most", found.usual_s, "s"),
         signs.seen(w, "latency.itl", "these gaps at least", found.from_s, "s"),
         signs.seen(w, "latency.itl", "of decode time", found.time_share, "share"),
         signs.seen(w, "req.prompt_tokens", "long prompts", count, "count"),
-        signs.seen(w, "req.prompt_tokens", "of prompt tokens", share, "share"),
+        signs.seen(w, "latency.itl", "such gaps a prompt and sequence", gaps),
     )
     cause, actions, sure = _particular(w)
     return Shows(
