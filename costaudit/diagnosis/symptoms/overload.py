@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from costaudit.diagnosis import queueing, signs
+from costaudit.diagnosis import needless, queueing, signs
 from costaudit.diagnosis.queueing import Why
 from costaudit.diagnosis.symptom import Answer, CannotTell, DoesNotShow, Shows, Symptom
 from costaudit.measure.window import RUNNING, WAITING
@@ -30,6 +30,8 @@ def judge(w: Window) -> Answer:
         return CannotTell(because="the server does not export how many requests wait")
     if found.why is not Why.LOAD or found.lost < LOST:
         return DoesNotShow(why="requests hardly waited, or for a cause that has a name")
+    if needless.spare_first(w):
+        return CannotTell(because="prefix caching is off: part of the load may be needless")
     evidence = (
         signs.seen(w, WAITING, "mean queue", found.length),
         signs.seen(w, RUNNING, "mean batch", found.batch),

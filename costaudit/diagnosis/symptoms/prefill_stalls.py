@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from costaudit.diagnosis import signs
+from costaudit.diagnosis import needless, signs
 from costaudit.diagnosis.stalls import (
     CHUNKED,
     EXPLAINED,
@@ -61,7 +61,7 @@ def judge(w: Window) -> Answer:
     gaps = gaps_a_prompt(w, found, count)
     if gaps < EXPLAINED or (gaps > CHUNKED and not chunked_off):
         return DoesNotShow(why="the long gaps are not of whole prompts' making")
-    if not mixed and not chunked_off and w.knob("enable_prefix_caching") is False:
+    if not mixed and not chunked_off and needless.spare_first(w):
         return CannotTell(because="prefix caching is off: some of the prefills may be needless")
     evidence = (
         signs.seen(w, "latency.itl", "gaps far above the usual", found.gaps, "count"),

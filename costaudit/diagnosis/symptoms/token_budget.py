@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from costaudit.diagnosis import queueing, signs
+from costaudit.diagnosis import needless, queueing, signs
 from costaudit.diagnosis.queueing import Why
 from costaudit.diagnosis.symptom import Answer, CannotTell, DoesNotShow, Shows, Symptom
 from costaudit.measure.window import WAITING
@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from costaudit.measure.window import Window
 
 
+LOST = 0.2  # of the requests in the server wait; below it they are let in soon enough
+
+
 def judge(w: Window) -> Answer:
     """A queue at full steps."""
     found = queueing.queue(w)
     if found is None:
         return CannotTell(because="the server does not export how many requests wait")
     tokens = w.mean("batch.iteration_tokens")
-    if found.why is not Why.BUDGET or tokens is None:
+    if found.why is not Why.BUDGET or tokens is None or found.lost < LOST:
         return DoesNotShow(why="no request waited for the token budget of the steps")
+    if needless.spare_first(w):
+        return CannotTell(because="prefix caching is off: part of the prompts may be needless")
     evidence = (
         signs.seen(w, "batch.iteration_tokens", "tokens in the mean step", tokens),
         signs.seen(w, WAITING, "mean queue", found.length),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import CostauditError, TargetError
+from costaudit.record.passive.bad_page import check_page
 from costaudit.record.passive.page import page_of
 from costaudit.record.passive.subject import Subject, subject_of
 from costaudit.record.servers.address import base_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from costaudit.record.client.load import Endpoint
     from costaudit.record.servers.found import Given, MetricsSource
 
-GAP_S = 1.0  # between the starts of two requests
+GAP_S = 1.05  # between the starts of two requests; a little is lost on the way to the server
 TIMEOUT_S = 5.0
 _FAILURES_IN_A_ROW = 5
 
@@ -79,6 +80,8 @@ def attach(endpoint: Endpoint, *, model: str | None, given: Given) -> Attached |
     pace = Pace()
     look = Look(replace(endpoint, base_url=base), before=pace.wait)
     subject = subject_of(look, model=model, given=given)
+    if subject.source is None:
+        check_page(look)
     subject = replace(subject, notes=(*notes, *subject.notes))
     if subject.source is None:
         return subject
