@@ -25,6 +25,8 @@ KV_ROOM = 0.7  # above it the cache, and not a cap, is the next limit
 AT_MOST = 0.95  # the batch never held more than while others waited
 NEAR_CAP, NEAR_CAP_SHARE = 0.25, 0.1  # a slot is free for a moment between two requests
 BUDGET_FULL = 0.8  # mean tokens of a step over the budget
+USUAL_BUDGET = 2048.0  # the smallest of vLLM's and SGLang's defaults
+STEP_ROOM = 0.1  # mean tokens of a step over the budget: the next prompt would fit in
 HELD = 0.5  # of the waiting requests, by the server's reason
 _KV_WAITING = "kv.usage_fraction" + WHILE_WAITING
 
@@ -100,7 +102,10 @@ def _capped(w: Window, found: Queue) -> bool:
     full, running = w.levels(RUNNING + WHILE_WAITING), w.levels(RUNNING)
     if running is not None and running.samples >= signs.FEW_SAMPLES:
         return full is not None and signs.is_plateau(full) and full.mean >= AT_MOST * running.high
-    return found.kv is not None  # few readings, a queue, and the cache has room by its lengths
+    # Few readings. The cache has room by its lengths, and the steps have: the cap is what is left.
+    tokens, budget = w.mean("batch.iteration_tokens"), w.knob("max_num_batched_tokens")
+    most = budget if isinstance(budget, (int, float)) else USUAL_BUDGET
+    return found.kv is not None and tokens is not None and tokens < STEP_ROOM * most
 
 
 def _full(w: Window) -> float:

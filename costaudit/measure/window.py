@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from costaudit.target.target import Value
 
 RUNNING, WAITING = "requests.running", "requests.waiting"
-# Levels of the pages on which requests waited: what the server did with its room just then.
+# Levels of the readings on which requests waited while others ran: how full the server was then.
 WHILE_WAITING = " while waiting"
 _STARTED = "server.started"
 _WHILE = (RUNNING, "kv.usage_fraction")
@@ -275,12 +275,17 @@ def _levels(pages: Sequence[Page], name: str) -> Levels:
 
 
 def _while_waiting(pages: Sequence[Page]) -> dict[str, Levels]:
-    """Levels on the pages where requests waited."""
-    queued = [p for p in pages if WAITING in p.quantities and p.quantities[WAITING].value > 0]
+    """Levels on the pages where requests waited while others ran (a batch may just have ended)."""
+    queued = [
+        page.quantities
+        for page in pages
+        if all(n not in page.quantities or page.quantities[n].value > 0 for n in (WAITING, RUNNING))
+        and WAITING in page.quantities
+    ]
     return {
-        name + WHILE_WAITING: _levels(queued, name)
+        name + WHILE_WAITING: levels_of([held[name].value for held in queued if name in held])
         for name in _WHILE
-        if any(name in page.quantities for page in queued)
+        if any(name in held for held in queued)
     }
 
 
