@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help audit test check check-static gate bench docs clean
+.PHONY: help audit test check check-static gate fuzz bench docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -34,6 +34,9 @@ gate: $(VENV)/.local  ## record the demo and hold its counters against the store
 	$(BIN)/costaudit profile demo --dtype float32 -o gate.costaudit --force >/dev/null
 	$(BIN)/costaudit gate gate.costaudit --budget .ci/gate/budget.toml --baseline .ci/gate/baseline.json
 
+fuzz: $(VENV)/.dev  ## a million damaged metric pages: nothing but our own errors comes out
+	$(BIN)/python bench/exposition_fuzz.py
+
 bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says what they show
 	@for script in bench/*.py; do \
 	  case $$script in \
@@ -41,6 +44,8 @@ bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says
 	    bench/simulate.py) table="--synthetic 1000000" ;; \
 	    bench/clients.py) table=--quick ;; \
 	    bench/predict_vllm.py) table=bench/changes/full.toml ;; \
+	    bench/exposition_fuzz.py) table="--mutations 50000" ;; \
+	    bench/diagnose_slowdown.py) continue ;; \
 	    *) table= ;; esac; \
 	  echo "== $$script $$table"; $(BIN)/python $$script $$table || exit 1; \
 	done
