@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from costaudit.record.servers.found import MetricsSource
 
 _LORA = "vllm:lora_requests_info"
+_START = "process_start_time_seconds"
+_BESIDE = {_LORA, _START}  # read here, for they are no quantities of the map
 _ADAPTERS = {"lora.running": "running_lora_adapters", "lora.waiting": "waiting_lora_adapters"}
 _DIGITS = 6
 
@@ -27,7 +29,7 @@ def page_of(reply: Reply, source: MetricsSource, t_s: float) -> Page:
 
     def wants(name: str) -> bool:
         wire = spelled(name)
-        return stem(wire) in names or stem(family(wire)) in names or wire == _LORA
+        return stem(wire) in names or stem(family(wire)) in names or wire in _BESIDE
 
     exposition = read_exposition(reply.text(), keep=wants)
     return Page(t_s=t_s, quantities=summed(exposition.series, names, source.labels, detailed=True))
