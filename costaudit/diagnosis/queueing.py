@@ -16,14 +16,18 @@ from costaudit.diagnosis import signs
 from costaudit.measure.window import RUNNING, WAITING, WHILE_WAITING
 
 if TYPE_CHECKING:
-    from costaudit.measure.window import Window
+    from costaudit.measure.window import Levels, Window
 
 QUEUE_READINGS = 0.2  # share of the readings with a queue; a burst empties sooner
 QUEUE_TIME = 0.05  # share of requests' time; below it nobody feels the queue
 KV_FULL = 0.9  # the next request's prompt does not fit
 KV_ROOM = 0.7  # above it the cache, and not a cap, is the next limit
-AT_MOST = 0.95  # the batch never held more than while others waited
-NEAR_CAP, NEAR_CAP_SHARE = 0.25, 0.1  # a slot is free for a moment between two requests
+LASTING = 0.5  # of the readings; the queue behind a cap that is not known is no passing one
+NEAR_CAP, NEAR_CAP_SHARE, NEAR_MOST_SHARE = (
+    0.5,
+    0.1,
+    0.05,
+)  # a slot is free for a moment between two requests
 BUDGET_FULL = 0.8  # mean tokens of a step over the budget
 USUAL_BUDGET = 2048.0  # the smallest of vLLM's and SGLang's defaults
 STEP_ROOM = 0.1  # mean tokens of a step over the budget: the next prompt would fit in
@@ -101,11 +105,19 @@ def _capped(w: Window, found: Queue) -> bool:
         return min(found.batch, _full(w)) >= room.value - max(NEAR_CAP, NEAR_CAP_SHARE * room.value)
     full, running = w.levels(RUNNING + WHILE_WAITING), w.levels(RUNNING)
     if running is not None and running.samples >= signs.FEW_SAMPLES:
-        return full is not None and signs.is_plateau(full) and full.mean >= AT_MOST * running.high
+        return full is not None and _at_most(w, full, running)
     # Few readings. The cache has room by its lengths, and the steps have: the cap is what is left.
     tokens, budget = w.mean("batch.iteration_tokens"), w.knob("max_num_batched_tokens")
     most = budget if isinstance(budget, (int, float)) else USUAL_BUDGET
     return found.kv is not None and tokens is not None and tokens < STEP_ROOM * most
+
+
+def _at_most(w: Window, full: Levels, running: Levels) -> bool:
+    """Under a lasting queue the batch was as full as it ever was, but for a slot between two."""
+    waiting = w.levels(WAITING)
+    lasting = waiting is not None and waiting.above_zero_share >= LASTING
+    near = max(NEAR_CAP, NEAR_MOST_SHARE * running.high)
+    return lasting and signs.is_plateau(full) and full.mean >= running.high - near
 
 
 def _full(w: Window) -> float:
