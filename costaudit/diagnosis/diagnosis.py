@@ -72,6 +72,7 @@ class Facts:
         *_tokens_per_s, requests_per_s: rates over the window.
         ttft_s, itl_s, e2e_s: means over the window.
         usd_per_1m_tokens: of prompt and generated tokens; usd_per_1m_generated: of the latter.
+        gpu: means by NVML (or the server) of the only GPU beside it: shares, bytes, watts.
     """
 
     batch_mean: float | None = None
@@ -96,6 +97,7 @@ class Facts:
     e2e_s: float | None = None
     usd_per_1m_tokens: float | None = None
     usd_per_1m_generated: float | None = None
+    gpu: Mapping[str, float] = field(default_factory=dict)
     why: Mapping[str, str] = field(default_factory=dict)
 
 

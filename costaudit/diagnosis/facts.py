@@ -52,6 +52,7 @@ def facts_of(w: Window, price: Price | None) -> Facts:
         e2e_s=w.mean("latency.e2e"),
         usd_per_1m_tokens=usd,
         usd_per_1m_generated=usd_generated,
+        gpu={n: g.mean for n, g in w.gauges.items() if n.startswith("gpu.")},
         why=_missing(w, {"prefix_hit_share": hit_why} if hit_why else {}),
     )
 

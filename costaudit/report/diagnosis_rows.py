@@ -30,6 +30,7 @@ def fact_rows(found: Diagnosis) -> list[Fact]:
             why.get("generated_tokens_per_s", why.get("prompt_tokens_per_s", "")),
         ),
         _row("Mean latency", _latency(facts), "no request ended, or none is timed"),
+        _row("GPU", _gpu(facts), "no GPU beside it that can be read, or several"),
         _row("Cost", _dollars(found), "give the price of a device-hour by --price"),
     ]
 
@@ -79,6 +80,11 @@ def _tokens(facts: Facts) -> str:
 def _latency(facts: Facts) -> str:
     told = (("TTFT", facts.ttft_s), ("between tokens", facts.itl_s), ("whole", facts.e2e_s))
     return ", ".join(f"{name} {figures.duration(v)}" for name, v in told if v is not None)
+
+
+def _gpu(facts: Facts) -> str:
+    busy = facts.gpu.get("gpu.kernel_running_share", facts.gpu.get("gpu.utilization"))
+    return "" if busy is None else f"a kernel was running {figures.percent(busy)} of the time"
 
 
 def _dollars(found: Diagnosis) -> str:

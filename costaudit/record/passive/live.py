@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import CostauditError, TargetError
 from costaudit.record.passive.bad_page import check_page
+from costaudit.record.passive.device import local_device, readings
 from costaudit.record.passive.page import page_of
 from costaudit.record.passive.subject import Subject, subject_of
 from costaudit.record.servers.address import base_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from costaudit.facts.quantities import Page
     from costaudit.record.client.load import Endpoint
+    from costaudit.record.meters.nvml import NvmlMeter
     from costaudit.record.servers.found import Given, MetricsSource
 
 GAP_S = 1.05  # between the starts of two requests; a little is lost on the way to the server
@@ -46,6 +48,7 @@ class Attached:
     subject: Subject
     source: MetricsSource
     pace: Pace
+    device: NvmlMeter | None = None
 
     def read(self) -> tuple[Page, str]:
         """The metrics now, and the text they are from.
@@ -66,6 +69,7 @@ class Attached:
         if not reply.ok:
             raise TargetError(f"{reply.url} answers with HTTP {reply.status}")
         page = page_of(reply, self.source, began_s + reply.first_s)
+        page = replace(page, quantities={**page.quantities, **readings(self.device)})
         return page, reply.body.decode("utf-8", "replace")
 
 
@@ -85,7 +89,7 @@ def attach(endpoint: Endpoint, *, model: str | None, given: Given) -> Attached |
     subject = replace(subject, notes=(*notes, *subject.notes))
     if subject.source is None:
         return subject
-    return Attached(subject=subject, source=subject.source, pace=pace)
+    return Attached(subject=subject, source=subject.source, pace=pace, device=local_device(base))
 
 
 def pages(
