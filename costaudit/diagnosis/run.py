@@ -80,8 +80,7 @@ def diagnose_saved(
     """Saved metric pages of one server, or the recording of a watch.
 
     Raises:
-        UsageError: too few or unreadable files, or no time between them.
-        TargetError: they are no metrics that costaudit knows.
+        UsageError: too few, unreadable or foreign files, or no time between them.
     """
     if len(paths) == 1 and is_kept(paths[0]):
         subject, read = read_kept(paths[0], seconds=seconds)

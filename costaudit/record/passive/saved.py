@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from costaudit.facts.quantities import Page
-from costaudit.ground.errors import UsageError
+from costaudit.ground.errors import TargetError, UsageError
 from costaudit.record.client.load import Endpoint
 from costaudit.record.passive.bundle import about_saved
 from costaudit.record.passive.page import page_of
@@ -51,8 +51,8 @@ def read_saved(
     Time is that of `# scraped_at` lines where all files have one, else `seconds` in equal parts.
 
     Raises:
-        UsageError: fewer than two files, unreadable ones, or no time between them.
-        TargetError: they are no metrics that costaudit knows.
+        UsageError: fewer than two files, unreadable ones, ones without metrics that we know,
+            or no time between them.
     """
     files = [file for path in paths for file in _files(path)]
     if len(files) < 2:  # noqa: PLR2004 - a window needs two
@@ -62,12 +62,19 @@ def read_saved(
     contents = [_content(path) for path in files]
     subject = _bundled(paths, given)
     if subject is None:
-        subject = subject_of(SavedLook(contents[-1]), model=None, given=given)
+        subject = _recognised(files[-1], contents[-1], given)
     if subject.source is None:
         raise UsageError(f"{files[-1]} has no metrics that can be read", hint=_HINT)
     stamps = [_stamp(content) for content in contents]
     read = [page_of(_reply(content), subject.source, 0.0) for content in contents]
     return subject, _timed(read, stamps, seconds)
+
+
+def _recognised(path: Path, content: bytes, given: Given) -> Subject:
+    try:
+        return subject_of(SavedLook(content), model=None, given=given)
+    except TargetError as err:
+        raise UsageError(f"{path} holds no metrics of an LLM server", hint=_HINT) from err
 
 
 def _files(path: Path) -> list[Path]:
