@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from costaudit.facts.models import fold_name
@@ -34,6 +34,7 @@ class Run:
         labels: expert parallel, data parallel, software, campaign, devices.
         seconds: measured time per output token.
         borrowed: the model is unknown, its shape is that of a similar one.
+        row: the table's own row.
     """
 
     group: str
@@ -43,6 +44,7 @@ class Run:
     labels: tuple[str, ...]
     seconds: float
     borrowed: bool
+    row: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ def _run(row: Mapping[str, str]) -> Run | str:
         ),
         seconds=(number(row, "silicon_tpot_ms") or 0.0) / 1e3,
         borrowed=borrowed,
+        row=row,
     )
 
 

@@ -76,7 +76,7 @@ def _workload(scenario: Scenario) -> WorkloadMetrics:
         requests=len(requests),
         scale=1.0,
         scale_why="",
-        slo={},
+        slo={"ttft_s": 2.0, "itl_s": 0.2},  # as the probe chat has it
     )
 
 

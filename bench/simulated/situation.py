@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.bill.dollars import device_s_per_1m
+from costaudit.plan.bounds import Worth
 from costaudit.plan.search import search
+from costaudit.playbook.latency import latencies_s
 from costaudit.playbook.load import load
 from costaudit.playbook.step import Situation
 from costaudit.target.shape import ModelShape
@@ -92,12 +94,13 @@ def a_plan(scenario: Scenario) -> tuple[Plan, int]:
     start = replace(scenario, knobs=knobs)
     told: list[Scenario] = []
 
-    def cost(changed: Scenario) -> float:
+    def price(changed: Scenario) -> Worth:
         told.append(changed)
-        return device_s_per_1m(changed)
+        outcome = simulate(changed)
+        return Worth(cost=device_s_per_1m(changed, outcome), latency_s=latencies_s(outcome))
 
     outcome = simulate(start)
     metrics = metrics_of(start, outcome)
     situation = Situation(metrics=metrics, scenario=start, outcome=outcome)
     steps = [entry.step for entry in load()]
-    return search(steps, situation, cost=cost, unit="device-s"), len(told)
+    return search(steps, situation, price=price, unit="device-s"), len(told)

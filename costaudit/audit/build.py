@@ -11,7 +11,9 @@ from costaudit.audit.bill_section import bill_section
 from costaudit.audit.bounds import with_bounds
 from costaudit.audit.calibration import served_step_time
 from costaudit.audit.document import SCHEMA
-from costaudit.audit.playbook_section import Present, order_section, playbook_section
+from costaudit.audit.folklore_section import folklore_section
+from costaudit.audit.order_section import order_section
+from costaudit.audit.playbook_section import Present, playbook_section
 from costaudit.audit.prices import KnownPrice, known_prices, scenario_prices
 from costaudit.audit.pricing_section import pricing_section
 from costaudit.audit.provenance import instruments_section, notes, provenance_section
@@ -25,11 +27,14 @@ from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
 from costaudit.bill.scaling import scaled
 from costaudit.bill.waterfall import build_bill
 from costaudit.facts.own_prices import NO_OWN_PRICES
+from costaudit.folklore.claim import Known
 from costaudit.ground.stats import Interval
 from costaudit.measure.derive import Derived, derive
 from costaudit.measure.served_derive import derive_served
 from costaudit.measure.served_doubts import replay_doubt
+from costaudit.plan.bounds import Worth
 from costaudit.plan.search import expected_costs, search
+from costaudit.playbook.latency import latencies_s
 from costaudit.playbook.load import load
 from costaudit.playbook.step import Situation
 from costaudit.recording.recording import Recording
@@ -73,12 +78,15 @@ class Joined:
     derived: Derived
     step_time: StepTime
     prices: tuple[KnownPrice, ...]
-    scenario: Scenario
-    outcome: Outcome
     bill: Bill
-    plan: Plan
+    known: Known
     entries: tuple[Entry, ...]
     refused: str  # why dollars are refused; "" where they are not
+
+    @property
+    def plan(self) -> Plan:
+        """The plan over the playbook."""
+        return self.known.plan
 
 
 def build_audit(
@@ -121,26 +129,31 @@ def _join(
     """`doubt` says why the measurement itself carries no dollars; "" where it does."""
     metrics = derived.metrics
     refused = doubt or _refusal(step_time)
+    today = options.today or dt.datetime.now(dt.UTC).date()
     prices = known_prices(
         metrics.device,
         given_usd=options.usd_per_device_h,
         reserved_usd=options.reserved_usd_per_device_h,
         own=options.own,
-        today=options.today or dt.datetime.now(dt.UTC).date(),
+        today=today,
     )
     billed = Prices(usd_per_device_h=None) if refused else scenario_prices(prices)
     scenario = scenario_of(metrics, derived.requests, step_time, billed)
     outcome = simulate(scenario)
     metrics = with_bounds(with_served_phases(metrics, derived, outcome, step_time), scenario)
     entries = load()
+    situation = Situation(metrics=metrics, scenario=scenario, outcome=outcome)
     return Joined(
         derived=replace(derived, metrics=metrics),
         step_time=step_time,
         prices=prices,
-        scenario=scenario,
-        outcome=outcome,
         bill=_bill(derived, scenario, outcome),
-        plan=_plan(entries, Situation(metrics=metrics, scenario=scenario, outcome=outcome), tell),
+        known=Known(
+            situation=situation,
+            plan=_plan(entries, situation, tell),
+            steps=tuple(entry.step for entry in entries),
+            today=today,
+        ),
         entries=entries,
         refused=refused,
     )
@@ -188,15 +201,17 @@ def _plan(entries: tuple[Entry, ...], situation: Situation, tell: Callable[[floa
     expected = expected_costs(min(len(entries), USUALLY_APPLICABLE), DRAWS)
     done = count(1)
 
-    def cost(changed: Scenario) -> float:
+    def price(changed: Scenario) -> Worth:
         tell(min(next(done) / expected, 1.0))
-        usd = usd_per_1m(changed) if priced else None
-        return device_s_per_1m(changed) if usd is None else usd
+        outcome = simulate(changed)
+        usd = usd_per_1m(changed, outcome) if priced else None
+        cost = device_s_per_1m(changed, outcome) if usd is None else usd
+        return Worth(cost=cost, latency_s=latencies_s(outcome))
 
     return search(
         [entry.step for entry in entries],
         situation,
-        cost=cost,
+        price=price,
         draws=DRAWS,
         unit="usd" if priced else "device_s",
     )
@@ -222,6 +237,7 @@ def _document(joined: Joined) -> dict[str, Any]:
         "bill": bill_section(joined.bill, paid=joined.derived.metrics.paid_device_s, why=why),
         "playbook": playbook_section(joined.plan, joined.entries, present=present, engine=engine),
         "order": order_section(joined.plan, present),
+        "folklore": folklore_section(joined.known),
         "pricing": pricing_section(joined.prices, why),
         "unknown": [],
     }

@@ -1,4 +1,4 @@
-"""The document's sections on what to do: the playbook's steps and their order."""
+"""The document's section on what to do: the playbook's steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from costaudit.bill.slices import Bill
-    from costaudit.plan.plan import Order, Plan, PlannedStep, Saving
+    from costaudit.plan.bounds import Breach
+    from costaudit.plan.plan import Plan, PlannedStep, Saving
     from costaudit.playbook.load import Entry
 
 
@@ -34,6 +35,7 @@ def playbook_section(
     taken = [by_id[step_id].step for step_id in plan.best.ids]
     return [
         _step(planned, by_id[planned.id], present, engine)
+        | _stranded(planned, plan, present)
         | {"needed_by": [step.id for step in taken if planned.id in step.requires]}
         for planned in plan.steps
     ]
@@ -59,8 +61,38 @@ def _step(planned: PlannedStep, entry: Entry, present: Present, engine: str) -> 
         "risk": str(step.risk),
         "confidence": str(step.confidence),
         "why_not": planned.why_not or None,
+        "breaks": [breach_section(breach) for breach in planned.breaks],
         "sources": [entry.page.sections["Sources"]],
         "page": "\n\n".join(f"{name}: {text}" for name, text in entry.page.sections.items()),
+    }
+
+
+def _stranded(planned: PlannedStep, plan: Plan, present: Present) -> dict[str, Any]:
+    """Of a commitment: engineering first, commit after; nothing of other steps."""
+    found = planned.stranded
+    if found is None:
+        return {}
+    shares = [cost / plan.present_cost for cost in (found.commit_first, found.engineering_first)]
+    usd, gpu_s = present.usd, present.gpu_s
+    return {
+        "stranded": {
+            name: {
+                "usd_per_1m": None if usd is None else share * usd,
+                "gpu_s_per_1m_tokens": share * gpu_s,
+            }
+            for name, share in zip(("commit_first", "engineering_first"), shares, strict=True)
+        }
+        | {"term": found.term}
+    }
+
+
+def breach_section(breach: Breach) -> dict[str, Any]:
+    """A bound of the SLO and the p95 that is over it."""
+    return {
+        "what": breach.what,
+        "after": breach.after,
+        "p95_s": breach.seconds,
+        "slo_s": breach.bound_s,
     }
 
 
@@ -74,47 +106,4 @@ def saving_section(saving: Saving | None, present: Present) -> dict[str, float |
         "high_share": saving.share.high,
         "usd_per_1m_low": None if usd is None else saving.share.low * usd,
         "usd_per_1m_high": None if usd is None else saving.share.high * usd,
-    }
-
-
-def order_section(plan: Plan, present: Present) -> dict[str, Any]:
-    """The best order, and the conventional ones priced beside it."""
-    return {
-        "best": list(plan.best.ids),
-        "best_path": [
-            _path_point(step_id, saved, cost / plan.best.cautious_path[0], present)
-            for step_id, saved, cost in zip(
-                plan.best.ids, plan.cumulative, plan.best.cautious_path[1:], strict=True
-            )
-        ],
-        "alternatives": [],
-        "conventional": [_order(order, present) for order in plan.conventional],
-        "joint": saving_section(plan.joint, present),
-        "why": "searched over the sets of the steps that apply: all of them up to eight steps,"
-        " a beam above; costs are the cautious ends, after each step in turn",
-    }
-
-
-def _path_point(step_id: str, saved: Saving, cautious: float, present: Present) -> dict[str, Any]:
-    """What is left after a step: where each change brings its least, and the whole interval."""
-    left, usd = saved.share, present.usd
-    return {
-        "id": step_id,
-        "usd_per_1m": None if usd is None else cautious * usd,
-        "gpu_s_per_1m_tokens": cautious * present.gpu_s,
-        "usd_per_1m_interval": None
-        if usd is None
-        else {"low": (1 - left.high) * usd, "high": (1 - left.low) * usd},
-    }
-
-
-def _order(order: Order, present: Present) -> dict[str, Any]:
-    shares = [cost / order.cautious_path[0] for cost in order.cautious_path]
-    return {
-        "name": order.name,
-        "ids": list(order.ids),
-        "usd_per_1m": None if present.usd is None else shares[-1] * present.usd,
-        "gpu_s_per_1m_tokens": shares[-1] * present.gpu_s,
-        "usd_path": [None if present.usd is None else s * present.usd for s in shares[1:]],
-        "gpu_s_path": [share * present.gpu_s for share in shares[1:]],
     }

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NO_CONTRACTS = "ways to pay are compared from a traffic log; an audit of one workload has none"
+NO_LATENCY = "no request of the workload shows it: answers have one token"
 NO_PRICE = "no price is known for this device; give one with --price"
 
 
@@ -19,6 +20,12 @@ def reasons(document: Mapping[str, Any], measured: Mapping[str, str]) -> dict[st
         "pricing.break_even": NO_CONTRACTS,
         "bill": no_usd,
         "order": no_usd,
+        "order.today_p95": NO_LATENCY,
+        **{
+            f"order.front.{n}.{name}": NO_LATENCY
+            for n, _ in enumerate(_front(document))
+            for name in ("ttft_s", "itl_s")
+        },
         "steptime": "no held-out probe was recorded",
         **measured,
     }
@@ -31,6 +38,10 @@ def reasons(document: Mapping[str, Any], measured: Mapping[str, str]) -> dict[st
     for place, step in enumerate(document["playbook"]):
         found |= _step_reasons(f"playbook.{place}", step, no_usd)
     return found
+
+
+def _front(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(document["order"].get("front", ()))
 
 
 def _step_reasons(path: str, step: Mapping[str, Any], no_usd: str) -> dict[str, str]:

@@ -42,7 +42,7 @@ def conventional(name: str, steps: Sequence[Step], best: Sequence[str] = ()) -> 
     to choose from; commitments come last. Of two that exclude each other the first is taken.
     """
     known = CONVENTIONS[name]
-    places = {step_id: place for place, step_id in enumerate((*known, *best))}
+    places = {step_id: place for place, step_id in enumerate(dict.fromkeys((*known, *best)))}
     ordered = sorted(
         (step for step in steps if step.id in places),
         key=lambda step: (step.last, places[step.id]),

@@ -1,39 +1,24 @@
-"""Whether a change would break the latency that the workload asks for."""
+"""The latency that the workload asks for, and whether it is kept."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from costaudit.ground.errors import InconclusiveError
 from costaudit.ground.stats import percentile
-from costaudit.whatif.simulate import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from costaudit.playbook.step import Situation
     from costaudit.whatif.outcome import Outcome
-    from costaudit.whatif.scenario import Scenario
 
 QUANTILE = 0.95  # of the requests, or of the gaps between tokens, keep the bound
 WORDS = {"ttft_s": "the time to first token", "itl_s": "the time between tokens"}
 
 
-def broken_bound(situation: Situation, changed: Scenario) -> str:
-    """Which bound of the SLO is kept today at p95 and would not be any more; "" for none."""
-    slo = {name: situation.metrics.workload.slo.get(name) for name in WORDS}
-    if not any(slo.values()):
-        return ""
-    try:
-        after = latencies_s(simulate(changed))
-    except InconclusiveError:
-        return ""  # the plan says why it cannot run
-    before = latencies_s(situation.outcome)
-    for name, bound in slo.items():
-        present, then = before.get(name), after.get(name)
-        if bound and then is not None and then > bound and (present is None or present <= bound):
-            return f"{WORDS[name]} would be {then:.3g} s at p95, over the SLO's {bound:g} s"
-    return ""
+def over_bound(name: str, seconds: float, bound_s: float) -> str:
+    """What is broken, as a clause."""
+    return f"{WORDS[name]} would be {seconds:.3g} s at p95, over the SLO's {bound_s:g} s"
 
 
 def misses(situation: Situation, name: str) -> bool:

@@ -48,6 +48,7 @@ class Turn(StrEnum):
 
     EARLY = "early"  # it sets what others multiply (the devices, a kernel)
     FREE = "free"  # it commutes with all others
+    KERNEL = "kernel"  # its speed follows the lengths that others leave; commutes with its like
     LATE = "late"  # it fits something to what the others leave (a cap, a number of replicas)
 
 

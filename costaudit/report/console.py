@@ -65,6 +65,9 @@ def _print(console: Console, seen: View) -> None:
     console.print(_playbook(console, seen))
     for step in seen.other_steps:
         console.print(f"  {step.title} ({step.id}) {step.verdict}: {step.why_not}", style="dim")
+    for step in (*seen.steps, *seen.other_steps):
+        if step.stranded:
+            console.print(f"{step.title}: {step.stranded}.")
     _print_orders(console, seen)
     _print_phases(console, seen)
     _print_rest(console, seen)
@@ -157,6 +160,23 @@ def _print_orders(console: Console, seen: View) -> None:
         costs = [cost.removesuffix(" device-s") for _, cost in order.steps]
         table.add_row(order.name, *costs, style="bold" if order.best else "")
     console.print(table)
+    for order in seen.orders:
+        if order.breaks:
+            console.print(f"  {order.name} breaks the SLO: {order.breaks}")
+    if seen.front:
+        _heading(console, "Cost against latency: what no other set of steps beats in all three")
+        _print_grid(console, seen.front)
+
+
+def _print_grid(console: Console, grid: Grid) -> None:
+    figures_only = all(row[-1][:1].isdigit() for row in grid.rows)
+    table = _grid(
+        *(f">{column}" for column in grid.columns[:-1]),
+        (">" if figures_only else "<") + grid.columns[-1],
+    )
+    for row in grid.rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def _print_phases(console: Console, seen: View) -> None:
@@ -175,11 +195,14 @@ def _print_facts(console: Console, facts: list[Fact]) -> None:
         console.print(f"{fact.label}: {fact.text}{note}")
 
 
-def _print_grid(console: Console, grid: Grid) -> None:
-    table = _grid(*(f">{column}" for column in grid.columns))
-    for row in grid.rows:
-        table.add_row(*row)
-    console.print(table)
+def _print_claims(console: Console, seen: View) -> None:
+    if not seen.claims:
+        return
+    _heading(console, "What is commonly said, and what is true here")
+    for row in seen.claims:
+        console.print(f"{row.claim}: {row.verdict}", style="bold")
+        for line in (*row.here, *([row.why] if row.why else [])):
+            console.print(f"  {line}", style="dim")
 
 
 def _print_rest(console: Console, seen: View) -> None:
@@ -193,6 +216,7 @@ def _print_rest(console: Console, seen: View) -> None:
         _print_facts(console, seen.server)
     if seen.ladder:
         _print_grid(console, seen.ladder)
+    _print_claims(console, seen)
     error = seen.steptime[0]
     _heading(console, "How far to trust this")
     console.print(f"Step-time model: {error.label.lower()} {error.text}; {error.note}")

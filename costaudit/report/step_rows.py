@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from costaudit.report import figures
@@ -54,6 +54,7 @@ class StepRow:
     confidence: str
     why_not: str
     sources: tuple[str, ...]
+    stranded: str  # of a commitment: engineering first, commit after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class OrderRow:
     steps: tuple[tuple[str, str], ...]  # title of the step, cost after it
     cost: str
     path: tuple[float, ...]  # cost after each step, begins with today's
+    breaks: str = ""  # bounds of the SLO that it breaks, and after which step
 
 
 def step_rows(document: Mapping[str, Any]) -> tuple[list[StepRow], list[StepRow]]:
@@ -88,11 +90,13 @@ def order_rows(document: Mapping[str, Any]) -> list[OrderRow]:
     if best:
         costs = [p["usd_per_1m"] if dollars else p["gpu_s_per_1m_tokens"] for p in best]
         ids = [p["id"] for p in best]
-        rows.append(_order("best order found", ids, costs, titles, today, dollars=dollars))
+        row = _order("best order found", ids, costs, titles, today, dollars=dollars)
+        rows.append(replace(row, breaks=broken(order.get("best_breaks", ()))))
     for entry in (*order["conventional"], *order["alternatives"]):
         costs = entry.get("usd_path" if dollars else "gpu_s_path") or []
         name = entry.get("name") or "another order"
-        rows.append(_order(name, entry["ids"], costs, titles, today, dollars=dollars))
+        row = _order(name, entry["ids"], costs, titles, today, dollars=dollars)
+        rows.append(replace(row, breaks=broken(entry.get("breaks", ()))))
     return rows
 
 
@@ -140,6 +144,7 @@ def _step(entry: Mapping[str, Any], after: Mapping[str, str], titles: Mapping[st
         confidence=_CONFIDENCE[entry["confidence"]],
         why_not=entry["why_not"] or "",
         sources=tuple(entry.get("sources", ())),
+        stranded=_stranded(entry),
     )
 
 
@@ -159,9 +164,42 @@ def _dollars(saving: Mapping[str, float | None] | None) -> str:
     return figures.usd_range(saving["usd_per_1m_low"], saving["usd_per_1m_high"])
 
 
+def _stranded(entry: Mapping[str, Any]) -> str:
+    found = entry.get("stranded")
+    if not found:
+        return ""
+    first, after = (
+        figures.per_million(cost["usd_per_1m"], cost["gpu_s_per_1m_tokens"])
+        for cost in (found["commit_first"], found["engineering_first"])
+    )
+    term = f" ({found['term']})" if found["term"] else ""
+    return (
+        f"engineering first, commit after: committed to today, {first} per 1M is paid to the end"
+        f" of the term{term} whatever the other steps free; after them {after} is"
+    )
+
+
 def _evidence(entry: Mapping[str, Any]) -> str:
     where = f" ({entry['where']})" if entry["where"] else ""
     return f"{entry['what']}: {figures.figure(entry['value'], entry['unit'])}{where}"
+
+
+def broken(breaks: Sequence[Mapping[str, Any]]) -> str:
+    """Each bound of the SLO with the worst p95 over it and where that stands; "" for none."""
+    worst: dict[str, Mapping[str, Any]] = {}
+    for breach in breaks:
+        if breach["what"] not in worst or breach["p95_s"] > worst[breach["what"]]["p95_s"]:
+            worst[breach["what"]] = breach
+    return "; ".join(_broken(breach) for breach in worst.values())
+
+
+def _broken(breach: Mapping[str, Any]) -> str:
+    name = breach["what"].removesuffix("_s").upper()
+    after = f" after {breach['after']}" if breach["after"] else ""
+    return (
+        f"{name} p95 {figures.duration(breach['p95_s'])}, SLO"
+        f" {figures.duration(breach['slo_s'])}{after}"
+    )
 
 
 def path_cost(point: Mapping[str, Any]) -> str:

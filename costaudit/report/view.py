@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.document import why_unknown
 from costaudit.report import bill_rows, counter_rows, fact_rows, figures, server_rows, step_rows
+from costaudit.report.folklore_rows import ClaimRow, claim_rows
+from costaudit.report.front_rows import front_grid
 from costaudit.report.pressure_rows import pressure_facts, ramp_grid
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class View:
     other_steps: list[step_rows.StepRow]
     orders: list[step_rows.OrderRow]
     order_note: str
+    front: fact_rows.Grid | None
+    claims: list[ClaimRow]
     phases: list[fact_rows.PhaseRow]
     counters: list[fact_rows.Fact]
     kv: list[fact_rows.Fact]
@@ -87,6 +91,8 @@ def view(document: Mapping[str, Any]) -> View:
         other_steps=others,
         orders=step_rows.order_rows(document),
         order_note=document["order"].get("why", ""),
+        front=front_grid(document),
+        claims=claim_rows(document),
         phases=fact_rows.phase_rows(document["phases"]),
         counters=counter_rows.counter_facts(document["phases"]),
         kv=[*fact_rows.kv_facts(document["kv_cache"]), *pressure_facts(document["kv_cache"])],

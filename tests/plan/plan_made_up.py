@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from costaudit.plan.bounds import Worth
 from costaudit.plan.search import search
 from costaudit.playbook.step import (
     Applies,
@@ -90,7 +91,14 @@ def kept_shares(shares):
     return cost
 
 
-def plan(steps, cost, start=None, **options):
-    return search(
-        steps, SimpleNamespace(scenario=start or scenario()), cost=cost, unit="usd", **options
+def plan(steps, cost, start=None, *, slo=None, latency_s=lambda _: {}, **options):
+    """A plan by costs and, where an SLO is given, latencies of the steps taken."""
+    situation = SimpleNamespace(
+        scenario=start or scenario(),
+        metrics=SimpleNamespace(workload=SimpleNamespace(slo=slo or {})),
     )
+
+    def price(changed):
+        return Worth(cost=cost(changed), latency_s=latency_s(changed))
+
+    return search(steps, situation, price=price, unit="usd", **options)

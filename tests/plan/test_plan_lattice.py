@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_made_up import make
 
+from costaudit.plan.bounds import Bounds, Worth
 from costaudit.plan.lattice import EFFORT_DAYS, EXACT_UP_TO, best_order
 from costaudit.playbook.step import (
     Effort,
@@ -30,19 +31,22 @@ def allowed(order, steps):
     return True
 
 
-def brute(steps, cost):
+def brute(steps, cost, missed=lambda _: 0):
     """All allowed orders of all sets: least cost in the end, then least paid on the way."""
     by_id = {s.id: s for s in steps}
     best = None
     for size in range(len(steps) + 1):
         for order in itertools.permutations(by_id, size):
-            if not allowed(order, steps):
+            ways = [frozenset(order[:n]) for n in range(size + 1)]
+            if not allowed(order, steps) or None in [missed(way) for way in ways[1:]]:
                 continue
             paid = sum(
                 cost(frozenset(order[:n])) * EFFORT_DAYS[by_id[i].effort]
                 for n, i in enumerate(order)
             )
-            key = (round(cost(frozenset(order)), 9), size, round(paid, 9))
+            saves = cost(ways[-1]) < cost(ways[0])
+            broken = missed(ways[-1] if saves else ways[0]) or 0
+            key = (broken, round(cost(ways[-1]), 9), size, round(paid, 9))
             if best is None or key < best[0]:
                 best = (key, order)
     return best
@@ -77,7 +81,7 @@ def games(draw, least=1, most=5):
 def test_the_search_finds_what_trying_everything_finds(game):
     steps, costs = game
     order = best_order(steps, costs.__getitem__)
-    (cost, size, paid), _ = brute(steps, costs.__getitem__)
+    (_, cost, size, paid), _ = brute(steps, costs.__getitem__)
     by_id = {s.id: s for s in steps}
     assert allowed(order, steps)
     assert (round(costs[frozenset(order)], 9), len(order)) == (cost, size)
@@ -85,6 +89,28 @@ def test_the_search_finds_what_trying_everything_finds(game):
         costs[frozenset(order[:n])] * EFFORT_DAYS[by_id[i].effort] for n, i in enumerate(order)
     )
     assert on_the_way == pytest.approx(paid)
+
+
+@settings(deadline=None, max_examples=80)
+@given(games(most=4), st.data(), st.sampled_from([0.8, 1.2]))
+def test_under_bounds_the_search_finds_what_trying_everything_finds(game, data, today_s):
+    """The cheapest end that keeps the bound, through sets that keep it or are no worse."""
+    steps, costs = game
+    latency = st.sampled_from([0.7, 0.9, 1.1, today_s, 1.3])
+    seconds = {ids: data.draw(latency) if ids else today_s for ids in costs}
+    bounds = Bounds(slo={"itl_s": 1.0}, today={"itl_s": today_s})
+
+    def missed(ids):
+        return bounds.missed(Worth(cost=costs[ids], latency_s={"itl_s": seconds[ids]}))
+
+    order = best_order(steps, costs.__getitem__, missed=missed)
+    key, _ = brute(steps, costs.__getitem__, missed)
+    end = order if costs[frozenset(order)] < 1 else ()
+    assert (missed(frozenset(end)), round(costs[frozenset(order)], 9), len(order)) == key[:3]
+    for n in range(1, len(order) + 1):
+        assert seconds[frozenset(order[:n])] <= max(1.0, today_s * 1.02)
+    wide = best_order(steps, costs.__getitem__, missed=missed, width=64)
+    assert wide == order
 
 
 @settings(deadline=None, max_examples=60)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from costaudit.plan.bounds import Worth
 from costaudit.plan.lattice import BEAM_WIDTH, EXACT_UP_TO, best_order
 from costaudit.plan.plan import Verdict
 from costaudit.plan.pricer import pricer_of
@@ -83,7 +84,7 @@ def scenario(**knobs):
 
 def planned(start):
     situation = Situation(metrics=METRICS, scenario=start, outcome=simulate(start))
-    return search(STEPS, situation, cost=usd_per_1m, unit="usd")
+    return search(STEPS, situation, price=lambda s: Worth(cost=usd_per_1m(s)), unit="usd")
 
 
 def usd_per_1m(changed):
@@ -149,10 +150,13 @@ def test_the_beam_finds_the_exact_set_of_real_steps():
     situation = Situation(metrics=METRICS, scenario=start, outcome=simulate(start))
     steps = [s for s in STEPS if isinstance(s.assess(situation), Applies)][:EXACT_UP_TO]
     assert len(steps) > 5
-    pricer = pricer_of(steps, start, usd_per_1m, 0)
-    exact = best_order(steps, pricer.cautious)
-    beam = best_order(steps, pricer.cautious, width=BEAM_WIDTH)
-    assert pricer.cautious(frozenset(beam)) == pytest.approx(pricer.cautious(frozenset(exact)))
+    pricer = pricer_of(steps, start, lambda s: Worth(cost=usd_per_1m(s)), 0)
+
+    def cost(ids):
+        return pricer.cautious(frozenset(ids)).cost
+
+    exact, beam = best_order(steps, cost), best_order(steps, cost, width=BEAM_WIDTH)
+    assert cost(beam) == pytest.approx(cost(exact))
 
 
 def test_a_bill_under_a_reserved_price_needs_demand_that_is_there():
@@ -175,10 +179,14 @@ def test_a_bill_under_a_reserved_price_needs_demand_that_is_there():
         return needed * prices.usd_per_device_h
 
     situation = Situation(metrics=METRICS, scenario=start, outcome=busy)
-    found = search(STEPS, situation, cost=cost, unit="usd")
+    found = search(STEPS, situation, price=lambda s: Worth(cost=cost(s)), unit="usd")
     reserved = next(s for s in found.steps if s.id == "reserved-capacity")
     assert reserved.standalone.share.low > 0.3  # 1 - 1.1/(0.6·3), were it made today
     assert reserved.rank is None  # after the others the device is needed too rarely
     assert "does not pay here" in reserved.why_not
+    stranded = reserved.stranded
+    assert stranded.engineering_first == found.best.cost
+    assert stranded.commit_first > 1.5 * stranded.engineering_first
+    assert stranded.term == "1y"
     assert found.conventional[0].ids[-1] == "reserved-capacity"
     assert found.conventional[0].cost > found.best.cost

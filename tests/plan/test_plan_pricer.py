@@ -9,6 +9,7 @@ import pytest
 from plan_made_up import kept_shares, make, plan, scenario, taken
 
 from costaudit.ground.errors import InconclusiveError
+from costaudit.plan.bounds import Worth
 from costaudit.plan.lattice import EXACT_UP_TO
 from costaudit.plan.pricer import FITTED, pricer_of
 from costaudit.plan.search import FEW_DRAWS, expected_costs
@@ -32,7 +33,7 @@ def test_changes_are_made_in_their_turn_whatever_the_order_of_the_steps():
     twice = replace(make("twice"), change=budget(lambda tokens: tokens * 2))
     device = replace(make("device", turn=Turn.EARLY), change=budget(lambda _: 10))
     for steps in ([fit, twice, device], [device, twice, fit], [twice, fit, device]):
-        pricer = pricer_of(steps, scenario(), lambda s: s.knobs.kv_budget_tokens, 0)
+        pricer = pricer_of(steps, scenario(), lambda s: Worth(cost=s.knobs.kv_budget_tokens), 0)
         assert pricer.cost(frozenset({"fit", "twice", "device"}), Edge.LOW, FITTED) == 21
 
 
@@ -41,9 +42,9 @@ def test_shorter_prompts_are_less_work_not_dearer_tokens():
     long = replace(scenario().traffic, requests=(Request(prompt_tokens=90, output_tokens=10),))
     short = replace(long, requests=(Request(prompt_tokens=40, output_tokens=10),))
     trim = replace(make("trim"), change=lambda before, _: replace(before, traffic=short))
-    pricer = pricer_of([trim], replace(scenario(), traffic=long), lambda _: 3.0, 0)
-    assert pricer.cautious(frozenset()) == 3.0
-    assert pricer.cautious(frozenset({"trim"})) == pytest.approx(1.5)
+    pricer = pricer_of([trim], replace(scenario(), traffic=long), lambda _: Worth(cost=3.0), 0)
+    assert pricer.cautious(frozenset()).cost == 3.0
+    assert pricer.cautious(frozenset({"trim"})).cost == pytest.approx(1.5)
 
 
 def test_two_steps_that_cannot_run_together_are_not_taken_together():

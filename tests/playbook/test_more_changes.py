@@ -243,5 +243,8 @@ def test_only_what_sets_or_fits_something_has_a_turn_of_its_own():
         "tensor-parallelism": Turn.EARLY,
         "autoscaling": Turn.LATE,
         "batch-size": Turn.LATE,
+        "kv-cache-quantization": Turn.KERNEL,
         "max-num-seqs": Turn.LATE,
+        "w8a8": Turn.KERNEL,
+        "weight-quantization": Turn.KERNEL,
     }

@@ -29,10 +29,14 @@ def without_dollars(document: Any, why: str = PRICE_WHY) -> Any:
         for saving in (step["saving"], step["marginal"], document["order"]["joint"]):
             if saving:
                 saving |= {"usd_per_1m_low": None, "usd_per_1m_high": None}
+        for order in ("commit_first", "engineering_first"):
+            step.get("stranded", {}).get(order, {}).update(usd_per_1m=None)
     for order in (*document["order"]["alternatives"], *document["order"]["conventional"]):
         order |= {"usd_per_1m": None, "usd_path": []}
+    for point in (*document["order"]["front"], *document["order"]["best_path"]):
+        point |= {"usd_per_1m": None}
     for point in document["order"]["best_path"]:
-        point |= {"usd_per_1m": None, "usd_per_1m_interval": None}
+        point |= {"usd_per_1m_interval": None}
     document["pricing"]["prices"] = []
     paths += ["bill.slices", "playbook", "order"]
     document["unknown"] += [{"what": path, "why": why} for path in paths]

@@ -27,7 +27,6 @@ from costaudit.playbook.evidence import (
     count,
     share,
 )
-from costaudit.playbook.latency import broken_bound
 from costaudit.playbook.step import (
     Applicability,
     Applies,
@@ -83,8 +82,6 @@ def _by_idle(situation: Situation) -> Applicability:
     kept = change(scenario, Edge.LOW)
     if idle < MIN_IDLE_SHARE or kept.replicas >= scenario.replicas:
         return DoesNotApply(why=f"the replicas idle for {idle:.2f} of the time: all are needed")
-    if why := broken_bound(situation, kept):
-        return DoesNotApply(why=f"on {kept.replicas} replicas {why}")
     return Applies(
         evidence=(
             share("time idle for lack of demand", idle, "simulation of the traffic log"),

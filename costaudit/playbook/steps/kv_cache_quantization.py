@@ -16,9 +16,11 @@ Verify            Tokens of KV capacity double; time per output token at the pea
 Sources           vLLM issue 42058 (A100, FP8 against BF16 cache: prefill, decoding, capacity), vLLM
                   pull request 2279 (LLaMA-7B offline throughput 1.49 times), NVIDIA aiconfigurator
                   (Apache-2.0): decode attention kernels, H100, vLLM with FlashAttention 3 (83 % of
-                  shapes below 100 MB slower). SGLang documentation, "Quantized KV Cache" (unfused
-                  unpacking can be extremely slow). Hooper et al., "KVQuant: Towards 10 Million
-                  Context Length LLM Inference with KV Cache Quantization", NeurIPS 2024.
+                  shapes below 100 MB slower); version 0.12, H100 and H200, three engines: medians
+                  0.75 to 1.28 times the speed below 10 MB, 1.14 to 1.86 above 1 GB. SGLang
+                  documentation, "Quantized KV Cache" (unfused unpacking can be extremely slow).
+                  Hooper et al., "KVQuant: Towards 10 Million Context Length LLM Inference with KV
+                  Cache Quantization", NeurIPS 2024.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.playbook.admission import memory_binds, with_kv
+from costaudit.playbook.kernels import cache_bytes_per_kernel, speedup
 from costaudit.playbook.step import (
     Applicability,
     Applies,
@@ -39,15 +42,22 @@ from costaudit.playbook.step import (
     Risk,
     Situation,
     Step,
+    Turn,
     unknown_knob,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from costaudit.whatif.scenario import Scenario
 
 ELEMENT_BYTES = 1.0  # FP8 or int8; per-tensor and per-head scales weigh less than 1 %
 MIN_KV_SHARE = 0.05  # of busy time; below it faster reads save nothing noticeable
-FUSED_SLOWER = 1.05  # seconds of attention at worst where the kernel unpacks (vLLM issue 42058)
+# Decode attention of a 16-bit over an FP8 cache by the bytes that a kernel reads: least and most
+# of the medians of vLLM 0.24, SGLang 0.5.14 and TensorRT-LLM 1.3 on H100 and H200 (see Sources),
+# below 10 MB, to 100 MB, to 1 GB and above.
+BY_BYTES = ((3e6, 0.75, 1.28), (3e7, 0.88, 1.55), (3e8, 1.05, 1.68), (3e9, 1.14, 1.86))
+FUSED_SLOWER = 1.05  # seconds of attention at worst where the shape is unknown (vLLM issue 42058)
 PREFILL_SLOWER = 1.05  # likewise, seconds of compute
 
 
@@ -103,19 +113,16 @@ def _evidence(situation: Situation, share: float) -> tuple[Evidence, ...]:
 def change(scenario: Scenario, edge: Edge) -> Scenario:
     """One byte per element: more tokens in the same memory, read at the edge's speed.
 
-    At the low end attention is no faster than before. Where the kernel unpacks that is measured;
-    on a CPU, or where the device is not known, the cache may be unpacked as a whole before it is
-    read: one small read, one full write and one full read for each full read of before.
+    On a GPU that is measured by the bytes a kernel reads. On a CPU, or where the device is not
+    known, the cache may be unpacked as a whole before it is read: one small read, one full write
+    and one full read for each full read of before.
     """
     fitted, knobs = scenario.step_time, scenario.knobs
     before = fitted.kv_element_bytes
     if before <= ELEMENT_BYTES:
         return scenario
-    seconds, slower = ELEMENT_BYTES / before, 1.0
-    if edge is Edge.LOW:
-        unpacked_apart = (ELEMENT_BYTES + 2 * before) / before
-        seconds = FUSED_SLOWER if scenario.device_kind == "cuda" else unpacked_apart
-        slower = PREFILL_SLOWER
+    seconds = _seconds(scenario)[edge]
+    slower = PREFILL_SLOWER if edge is Edge.LOW else 1.0
     step_time = fitted.with_precision(
         kv_element_bytes=ELEMENT_BYTES,
         kv_cost_factor=seconds * before / ELEMENT_BYTES,
@@ -123,6 +130,18 @@ def change(scenario: Scenario, edge: Edge) -> Scenario:
     )
     larger = replace(knobs, kv_budget_tokens=int(knobs.kv_budget_tokens * before / ELEMENT_BYTES))
     return replace(with_kv(scenario, larger), step_time=step_time)
+
+
+def _seconds(scenario: Scenario) -> Mapping[Edge, float]:
+    """Seconds of reading the cache over those of today, at both edges."""
+    before = scenario.step_time.kv_element_bytes
+    if scenario.device_kind != "cuda":
+        apart = (ELEMENT_BYTES + 2 * before) / before
+        return {Edge.LOW: apart, Edge.HIGH: ELEMENT_BYTES / before}
+    if scenario.step_time.free:
+        return {Edge.LOW: FUSED_SLOWER, Edge.HIGH: ELEMENT_BYTES / before}
+    least, most = speedup(BY_BYTES, cache_bytes_per_kernel(scenario))
+    return {Edge.LOW: 1 / least, Edge.HIGH: 1 / most}
 
 
 STEP = Step(
@@ -134,6 +153,7 @@ STEP = Step(
     confidence=Confidence.LITERATURE,
     assess=assess,
     change=change,
+    turn=Turn.KERNEL,
     snippets={
         "transformers": (
             "# unpacks the cache before attention: saves memory, not time\n"

@@ -30,7 +30,6 @@ from costaudit.playbook.evidence import (
     unknown_pool,
     untold_knob,
 )
-from costaudit.playbook.latency import broken_bound
 from costaudit.playbook.step import (
     Applicability,
     Applies,
@@ -69,8 +68,6 @@ def _by_room(situation: Situation) -> Applicability:
     cap, wanted = scenario.knobs.max_num_seqs, changed.knobs.max_num_seqs
     if wanted == cap or (wanted < cap and not kv.preemptions):
         return DoesNotApply(why=f"the cap of {cap} admits all that is wanted and fits")
-    if wanted > cap and (why := broken_bound(situation, changed)):
-        return DoesNotApply(why=f"with {wanted} sequences together {why}")
     return Applies(
         evidence=(
             count("sequences admitted at most", cap, SETTINGS),

@@ -31,7 +31,6 @@ from costaudit.playbook.evidence import (
     unknown_pool,
     unknown_roof,
 )
-from costaudit.playbook.latency import broken_bound
 from costaudit.playbook.memory import with_memory
 from costaudit.playbook.step import (
     Applicability,
@@ -78,8 +77,6 @@ def _by_room(situation: Situation, link: float) -> Applicability:
     longest = max((r.prompt_tokens + r.output_tokens for r in scenario.traffic.requests), default=0)
     if smaller.knobs.kv_budget_tokens < longest:
         return DoesNotApply(why=f"the weights need all {scenario.devices} devices")
-    if why := broken_bound(situation, smaller):
-        return DoesNotApply(why=f"on half the devices {why}")
     return Applies(
         evidence=(
             share("busy time on the link", link, FITTED),

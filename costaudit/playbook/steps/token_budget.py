@@ -27,7 +27,6 @@ from costaudit.playbook.evidence import (
     tokens,
     untold_knob,
 )
-from costaudit.playbook.latency import broken_bound
 from costaudit.playbook.step import (
     Applicability,
     Applies,
@@ -61,8 +60,6 @@ def assess(situation: Situation) -> Applicability:
         return DoesNotApply(
             why=f"all prompts that come together, {at_once} tokens at most, fit into one step"
         )
-    if why := broken_bound(situation, change(scenario, Edge.LOW)):
-        return DoesNotApply(why=f"with {BUDGET_TOKENS} tokens a step {why}")
     mixed = situation.outcome.mixed_s / (situation.outcome.busy_s or 1.0)
     return Applies(
         evidence=(

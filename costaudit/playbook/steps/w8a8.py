@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from costaudit.playbook.evidence import (
     unknown_roof,
 )
+from costaudit.playbook.kernels import decoding_rows, over_products, speedup
 from costaudit.playbook.precision import FULL_BYTES, Recipe, by_weights, quantized, unknown_kernels
 from costaudit.playbook.step import (
     Applicability,
@@ -37,20 +38,26 @@ from costaudit.playbook.step import (
     Risk,
     Situation,
     Step,
+    Turn,
     unknown_knob,
 )
 
 if TYPE_CHECKING:
     from costaudit.whatif.scenario import Scenario
 
-# Reading: H100 FP8 at 128 rows to A100 int8 at one; compute: H100 at 512 rows to A100 above 4096.
-RECIPE = Recipe(
-    name="8-bit weights and activations",
-    param_bytes=1.0,
-    reading=(1.43, 1.88),
-    compute=(0.96, 2.04),
-    keeps_head=True,
-)
+# By rows, H100 FP8 to A100 int8 (L40S FP8 between their points): see the page's sources.
+BY_ROWS = ((1, 1.58, 1.88), (128, 1.43, 1.8), (512, 0.96, 1.8), (4096, 1.31, 2.04))
+
+
+def recipe(scenario: Scenario) -> Recipe:
+    """Speeds at the rows of this traffic; never by settings that other steps change."""
+    return Recipe(
+        name="8-bit weights and activations",
+        param_bytes=1.0,
+        reading=speedup(BY_ROWS, decoding_rows(scenario)),
+        compute=over_products(BY_ROWS, scenario),
+        keeps_head=True,
+    )
 
 
 def assess(situation: Situation) -> Applicability:
@@ -65,14 +72,14 @@ def assess(situation: Situation) -> Applicability:
         return DoesNotApply(why="on a CPU weight-quantization is 8 bits of both already")
     if blind := unknown_kernels(situation) or unknown_roof(situation):
         return blind
-    return by_weights(situation, RECIPE)
+    return by_weights(situation, recipe(situation.scenario))
 
 
 def change(scenario: Scenario, edge: Edge) -> Scenario:
     """One byte per weight, and products at the edge's speed."""
     if scenario.device_kind == "cpu":
         return scenario
-    return quantized(scenario, RECIPE, edge)
+    return quantized(scenario, recipe(scenario), edge)
 
 
 STEP = Step(
@@ -85,6 +92,7 @@ STEP = Step(
     assess=assess,
     change=change,
     excludes=("weight-quantization",),
+    turn=Turn.KERNEL,
     snippets={
         "vllm": "# from any checkpoint, or serve an FP8 or W8A8 one without the flag\n"
         "vllm serve MODEL --quantization fp8",

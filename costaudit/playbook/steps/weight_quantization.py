@@ -21,11 +21,11 @@ Sources           Frantar et al., "GPTQ: Accurate Post-Training Quantization for
                   "AWQ: Activation-aware Weight Quantization for LLM Compression and Acceleration",
                   MLSys 2024. NVIDIA aiconfigurator (Apache-2.0): its GEMM kernel tables, n·k of at
                   least 4096², median speed-up over BF16 by rows (A100 W4A16 2.22 at 1 row, 1.29 at
-                  64, 1.06 at 128, 0.94 at 512), and its served samples (the pairs above). On CPUs:
-                  torch's dynamic int8 against float32 on one thread, bench/dynamic_int8.py (at one
-                  to four rows 0.44 to 1.15 for matrices of at most 512 by 512, 1.7 to 10.7 for
-                  larger ones; 1.6 to 3.1 at 256 rows and more); PyTorch's tutorial on dynamic
-                  quantization of BERT reports 160 s against 90 s.
+                  64, 1.06 at 128, 0.94 at 512; taken at the traffic's rows), and its served samples
+                  (the pairs above). On CPUs: torch's dynamic int8 against float32 on one thread,
+                  bench/dynamic_int8.py (at one to four rows 0.44 to 1.15 for matrices of at most
+                  512 by 512, 1.7 to 10.7 for larger ones; 1.6 to 3.1 at 256 rows and more);
+                  PyTorch's tutorial on dynamic quantization of BERT reports 160 s against 90 s.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.playbook.evidence import unknown_roof
+from costaudit.playbook.kernels import decoding_rows, speedup
 from costaudit.playbook.precision import (
     FULL_BYTES,
     Recipe,
@@ -51,6 +52,7 @@ from costaudit.playbook.step import (
     Risk,
     Situation,
     Step,
+    Turn,
     unknown_knob,
 )
 
@@ -58,17 +60,15 @@ if TYPE_CHECKING:
     from costaudit.whatif.scenario import Scenario
 
 MANY_ROWS = 128  # from here on unpacking costs what reading saves (aiconfigurator's curves)
-
-
-FEW_ROWS = 64  # decoding rows up to which the better low end of reading holds
-
-# 4 bits in groups of 128 with a 16-bit scale and zero point. Reading: 64 rows (1.29) to GPTQ's
-# 3.25 at one row, from 128 rows (1.06) on where there may be more; compute: 512 rows (0.94) to
-# parity.
+# By rows: the medians of A100 kernels, and as much more as GPTQ reports at one row (3.25).
+MEDIANS = ((1, 2.22), (32, 1.89), (64, 1.29), (128, 1.06), (256, 0.97), (512, 0.94))
+BY_ROWS = tuple((rows, median, median * 3.25 / 2.22) for rows, median in MEDIANS)
+# 4 bits in groups of 128 with a 16-bit scale and zero point. Reading at one row; compute: 512 rows
+# (0.94) to parity.
 W4A16 = Recipe(
     name="weight-only 4 bits",
     param_bytes=0.5 + 4 / 128,
-    reading=(1.29, 3.25),
+    reading=speedup(BY_ROWS, 1),
     compute=(0.94, 1.0),
     keeps_head=True,
 )
@@ -87,14 +87,11 @@ INT8_CPU = Recipe(
 )
 
 
-W4A16_MANY = replace(W4A16, reading=(1.06, 3.25))
-
-
 def recipe(scenario: Scenario) -> Recipe:
     """The recipe for this device and its rows; never by settings that other steps change."""
     if scenario.device_kind == "cpu":
         return INT8_CPU
-    return W4A16 if (scenario.traffic.concurrency or MANY_ROWS) <= FEW_ROWS else W4A16_MANY
+    return replace(W4A16, reading=speedup(BY_ROWS, decoding_rows(scenario)))
 
 
 def assess(situation: Situation) -> Applicability:
@@ -130,6 +127,7 @@ STEP = Step(
     confidence=Confidence.LITERATURE,
     assess=assess,
     change=change,
+    turn=Turn.KERNEL,
     snippets={
         "transformers": (
             "# on a CPU:\n"

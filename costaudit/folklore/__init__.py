@@ -1,0 +1,1 @@
+"""Common claims about the cost of LLM inference, held against this target's own figures."""

@@ -1,0 +1,81 @@
+"""How much of the device is used once the playbook is done.
+
+Said of a tuned service: 80 to 90 % of its compute and less than 70 % of its bandwidth. Tried on
+the best order's end, simulated: seconds that the useful FLOPs, and what is read, would
+take at the device's peaks, over the busy seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from costaudit.bill.replay import Replay
+from costaudit.bill.slices import SliceId
+from costaudit.bill.step_log import steps_of
+from costaudit.folklore.claim import Claim, Figure, Finding, Found, Known, Untold
+from costaudit.folklore.whatifs import share_over_draws
+from costaudit.ground.stats import Interval
+from costaudit.plan.pricer import TURNS
+from costaudit.playbook.evidence import unknown_roof
+from costaudit.playbook.step import Edge
+from costaudit.whatif.simulate import simulate
+
+if TYPE_CHECKING:
+    from costaudit.whatif.scenario import Scenario
+
+COMPUTE, BANDWIDTH = Interval(low=0.80, high=0.90), Interval(low=0.0, high=0.70)
+FLOPS = {"decode_compute": 1.0, "prefill_compute": 1.0}  # multiples of the seconds at the peak
+BYTES = {"weights": 1.0, "kv": 1.0}
+AS_RUN = frozenset({SliceId.KERNEL_INEFFICIENCY, SliceId.STEP_OVERHEAD})  # no wasted work counts
+
+
+def look(known: Known) -> Finding:
+    """MFU and MBU of the best order's end."""
+    if blind := unknown_roof(known.situation):
+        return Untold(because=blind.because)
+    taken = [step for step in known.steps if step.id in known.plan.best.ids]
+    in_turn = sorted(taken, key=lambda step: TURNS.index(step.turn))
+
+    def used(columns: dict[str, float]) -> Interval:
+        def share(today: Scenario) -> float:
+            for step in in_turn:
+                today = step.change(today, Edge.LOW)
+            return _used(today, columns)
+
+        return share_over_draws(known, share)
+
+    where = f"simulation after {len(taken)} steps of the plan"
+    parts = (("compute", FLOPS, COMPUTE), ("bandwidth", BYTES, BANDWIDTH))
+    return Found(
+        figures=tuple(
+            Figure(
+                what=f"{name} used of the peak",
+                value=used(columns),
+                claimed=claimed,
+                unit="share",
+                where=where,
+            )
+            for name, columns, claimed in parts
+        )
+    )
+
+
+def _used(scenario: Scenario, columns: dict[str, float]) -> float:
+    """Seconds at the peak over busy seconds.
+
+    Raises:
+        InconclusiveError: the steps of several replicas, or of drafts, are not told apart.
+    """
+    busy_s = simulate(scenario).busy_s
+    at_peak = replace(scenario.step_time, coefficients=columns, draws=())
+    replay = Replay(step_time=at_peak, schedules=(steps_of(scenario),))
+    return math.fsum(replay.terms_s(AS_RUN).values()) / busy_s if busy_s else 0.0
+
+
+CLAIM = Claim(
+    id="peaks-after-the-playbook",
+    text="After the playbook 80 to 90 % of compute and less than 70 % of bandwidth are used",
+    look=look,
+)
