@@ -7,8 +7,11 @@ about one to the other: divided by request-seconds, as OpenCost does (docs/infer
 too little by about the number of requests that decode together. Here device seconds are divided:
 
     at most   the requests' prefill seconds, and no more than all busy ones: as if no two prefills
-              shared a step and no step with a prefill decoded; with several windows of one model
-              also no more than what the steps took above an empty step (`step_costs`)
+              shared a step and no step with a prefill decoded; no more than their part of all
+              computed tokens, since a prompt token costs no more than a generated one (it shares
+              its pass over the weights with more tokens and looks back at half the context); with
+              several windows of one model no more than what steps took above an empty one
+              (`step_costs`)
     at least  busy − steps · mean gap between tokens, since a step with a decode in it is no longer
               than that gap, and may hold prefill work
     point     seconds per computed prompt token · tokens, where several windows tell the former
@@ -81,6 +84,10 @@ def phase_seconds(w: Window, costs: StepCosts | None = None) -> PhaseSeconds | N
         empty_s = 0.0 if costs is None else costs.empty_s
         high = min(high, max(0.0, busy_s - steps.count * empty_s))
         low = min(high, max(0.0, busy_s - steps.count * gaps.mean))
+    made = w.grown("tokens.generation_total")
+    if computed is not None and made is not None and computed + made > 0:
+        high = min(high, busy_s * computed / (computed + made))
+        low = min(low, high)
     token_s = None if costs is None else costs.prefill_token_s
     point = (low + high) / 2
     if token_s is not None and computed is not None:

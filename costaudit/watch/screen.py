@@ -26,7 +26,7 @@ _FINDINGS = 3  # in two lines each
 _FIXED = 20  # lines above the events
 _BOLD, _DIM, _BAD, _GOOD = "bold", "dim", "bold red", "bold green"
 _STYLE = {"troubled": _BAD, "healthy": _GOOD}
-_SLICE_MARKS = {"prefill": "█", "decode": "▓", "preemption": "▒", "idle": "░"}
+_SLICE_MARKS = {"prefill": "█", "either": "▒", "decode": "▓", "preemption": "x", "idle": "░"}
 _Line = tuple[str, str]
 
 
@@ -131,7 +131,7 @@ def _slices(frame: Frame) -> str:
         share = frame.slices.get(name, 0.0)
         bar += mark * round(share * width)
         told.append(f"{name} {_percent(share)}")
-    return f"{bar[:width]:<{width}} {told[0]}, {told[1]}"
+    return f"{bar[:width]:<{width}} {told[2]}, {told[-1]}"
 
 
 def _batch(facts: Facts | None) -> str:
