@@ -1,7 +1,8 @@
 """What others did on the cores of a server on this machine, and how far that may have slowed it.
 
-A core that others use is one that server and client did not have. Had they had all of it, they
-could have been faster by at most (ours + theirs) / ours, and only while tasks waited for a core.
+A core that others use is one that server and client did not have. With all of it they could have
+been faster by at most (ours + theirs) / ours. Nor can more time be won than that in which some task
+waited for a core: a share w of it makes 1 / (1 - w) at most.
 """
 
 from __future__ import annotations
@@ -41,11 +42,14 @@ class Neighbours:
 
     @property
     def taken_share(self) -> float:
-        """What others and the hypervisor took while there was a queue, over what we had."""
-        busy = 1 - self.idle / self.cores if self.cores else 0.0
-        crowded = busy if self.waiting_share is None else self.waiting_share
+        """How much faster server and client might have been alone, at most."""
         ours = self.server + self.own
-        return (self.others * crowded + self.steal) / ours if ours > 0 else 0.0
+        if ours <= 0:
+            return 0.0
+        busy = 1 - self.idle / self.cores
+        waited = busy if self.waiting_share is None else self.waiting_share
+        by_others = min(self.others / ours, waited / max(1 - waited, 1e-3))
+        return by_others + self.steal / ours
 
 
 def neighbours(recording: Recording, *, from_s: float, to_s: float) -> Neighbours | None:

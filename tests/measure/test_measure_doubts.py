@@ -163,6 +163,12 @@ def test_a_neighbour_on_cores_that_nobody_waited_for_is_noted_alone(recording):
     assert "others used 4.00 of this machine's 64 cores" in neighbours_note(recording)
 
 
+def test_a_server_that_uses_little_is_not_slowed_by_cores_that_nobody_waited_for(recording):
+    replayed(recording)
+    crowded(recording, server=0.2, own=0.1, others=2.0, steal=0.0, idle=13.7, waiting_share=0.02)
+    assert replay_doubt(recording) == ""
+
+
 def test_without_the_kernel_s_word_a_busy_machine_is_a_crowded_one(recording):
     replayed(recording)
     crowded(recording, server=1.0, own=0.1, others=0.9, steal=0.0, idle=0.0)
