@@ -33,9 +33,9 @@ concurrency = 3
 """
 
 
-@pytest.fixture
-def talk(tmp_path):
-    path = tmp_path / "talk.toml"
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory):
+    path = tmp_path_factory.mktemp("talk") / "talk.toml"
     path.write_text(FILE)
     return load_workload(str(path))
 
@@ -74,8 +74,8 @@ class Sent:
 
 
 @given(st.integers(0, 1000), st.integers(1, 8))
-def test_no_turn_goes_before_the_answer_to_its_last(seed, streams):
-    drawn = draw(load_talk())
+def test_no_turn_goes_before_the_answer_to_its_last(talk, seed, streams):
+    drawn = draw(talk)
     turns, rng = Turns(drawn=drawn), random.Random(seed)
     numbers, running, sent = turns.numbers(), [], []
     for _ in range(120):
@@ -92,15 +92,3 @@ def test_no_turn_goes_before_the_answer_to_its_last(seed, streams):
         running.append(number)
         sent.append(number)
     assert len(set(sent)) == len(sent)
-
-
-def load_talk(cache=[]):  # noqa: B006  -- read once for all examples
-    import tempfile
-    from pathlib import Path
-
-    if not cache:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "talk.toml"
-            path.write_text(FILE)
-            cache.append(load_workload(str(path)))
-    return cache[0]
