@@ -57,7 +57,7 @@ def assess(situation: Situation) -> Applicability:
     if situation.scenario.device_kind == "cpu":
         return DoesNotApply(why="on a CPU the attention of torch is fused already")
     fitted = situation.scenario.step_time
-    if "prefill_attention" not in fitted.coefficients:
+    if not _multiple(fitted.coefficients) or "prefill_attention" not in fitted.coefficients:
         return CannotTell(
             because="the time of prefill attention was not told apart: no probe had a prompt long"
             " enough"
