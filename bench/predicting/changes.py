@@ -119,7 +119,7 @@ def _traffic(table: Mapping[str, Any], folder: Path, where: str) -> tuple[str, P
         if isinstance(whole.get(key), int):
             whole[key] = {"distribution": "fixed", "tokens": whole[key]}
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{_slug(name)}.toml"
+    file = folder / f"{slug(name)}.toml"
     file.write_text("".join(f"{key} = {_value(value)}\n" for key, value in whole.items()))
     return name, file
 
@@ -169,7 +169,8 @@ def _known(name: str, names: Mapping[str, object], where: str) -> str:
     return name
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A name as a file's."""
     return "".join(c if c.isalnum() else "-" for c in name)
 
 

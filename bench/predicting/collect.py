@@ -27,7 +27,7 @@ from costaudit.record.probing.attach import find
 from costaudit.record.probing.options import Limits, ServerOptions
 from costaudit.record.probing.profile import record_server
 from costaudit.record.servers.prompts import PromptMaker
-from predicting.changes import Change
+from predicting.changes import Change, slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -98,11 +98,6 @@ def measured(folder: Path, baseline: Baseline, change: str) -> list[Measured]:
     if not file.exists():
         return []
     return [Measured(**json.loads(line)) for line in file.read_text().splitlines()]
-
-
-def slug(name: str) -> str:
-    """A name as a file's."""
-    return "".join(c if c.isalnum() else "-" for c in name)
 
 
 def _lines(folder: Path, baseline: Baseline, change: str) -> Path:
