@@ -105,14 +105,21 @@ def _lines(folder: Path, baseline: Baseline, change: str) -> Path:
 
 
 def _baseline(plan: Plan, baseline: Baseline) -> None:
-    """The recording and the runs before any change first: nothing of a change is known then."""
+    """The recording and the runs before any change first: nothing of a change is known then.
+
+    A server that does not come up with some flags is told of; the others are measured still.
+    """
+    refused = _parts("running").ServerFailedError
     for flags, changes in servers_of(baseline).items():
         recorded = bool(flags) or recording_of(plan.folder, baseline).exists()
         if recorded and not any(_missing(plan, baseline, change.name) for change in changes):
             continue
         plan.tell(f"{baseline.name}, {' '.join(flags) or 'before'}: starting vLLM")
-        with vllm(baseline, (*baseline.flags, *flags)) as server:
-            run(plan, baseline, server, flags)
+        try:
+            with vllm(baseline, (*baseline.flags, *flags)) as server:
+                run(plan, baseline, server, flags)
+        except refused as why:
+            plan.tell(f"{baseline.name}, {' '.join(flags)}: vLLM did not start: {why}")
 
 
 def servers_of(baseline: Baseline) -> dict[tuple[str, ...], list[Change]]:
