@@ -14,10 +14,10 @@ from costaudit.target.target import Origin
 if TYPE_CHECKING:
     from costaudit.measure.window import Window
 
-PREFILL_TIME = 0.2  # of finished requests' time outside the queue
-PROMPT_TOKENS = 0.9  # of all tokens computed; where few requests end, their times say little
+PREFILL_TIME = 0.15  # of finished requests' time outside the queue
+PROMPT_TOKENS = 0.85  # of all tokens computed; where few requests end, their times say little
 SHARED_AT_MOST = 0.4  # of the prompt tokens
-SHORT = 64.0  # tokens; a few blocks
+SHORT = 128.0  # tokens; a shared part of less is a few blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from costaudit.diagnosis import signs
 if TYPE_CHECKING:
     from costaudit.measure.window import Spread, Window
 
-FAR = 5.0  # times the median's bucket
+FAR = 4.0  # times the median's bucket
 EXPLAINED = 0.3  # long gaps a prompt and sequence; prompts that come together share a step
 CHUNKED = 2.5  # from here on prompts are cut into chunks
 LONG_TOKENS = 512.0  # a prompt that would be cut, were the chunks of the usual small size

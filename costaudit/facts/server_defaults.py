@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from costaudit.facts.versions import in_version
+
 _TABLE = Path(__file__).parent / "data" / "server_defaults.csv"
 _GIB = float(1 << 30)
 _ONLY = "only "
@@ -30,7 +32,7 @@ def server_defaults(
     engine: str, *, version: str = "", gpu: str = "", gpu_memory_bytes: float | None = None
 ) -> tuple[ServerDefault, ...]:
     """The defaults of an engine's version on a GPU; an unknown version counts as the newest."""
-    rows = [row for row in _rows() if row["engine"] == engine and _in_version(row, version)]
+    rows = [row for row in _rows() if row["engine"] == engine and in_version(row, version)]
     knobs = sorted({row["knob"] for row in rows})
     return tuple(
         _default(knob, [row for row in rows if row["knob"] == knob], gpu, gpu_memory_bytes)
@@ -59,14 +61,6 @@ def _rows() -> tuple[dict[str, str], ...]:
     return tuple(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
-def _in_version(row: dict[str, str], version: str) -> bool:
-    if not version:
-        return not row["below_version"]
-    ours = _parts(version)
-    above = not row["from_version"] or ours >= _parts(row["from_version"])
-    return above and (not row["below_version"] or ours < _parts(row["below_version"]))
-
-
 def _on(row: dict[str, str], gpu: str, memory_bytes: float) -> bool:
     gib = memory_bytes / _GIB
     if row["from_gpu_gib"] and gib < float(row["from_gpu_gib"]):
@@ -91,7 +85,3 @@ def _value(text: str) -> float | int | str | bool:
         return float(text)
     except ValueError:
         return text
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

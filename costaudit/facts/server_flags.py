@@ -6,10 +6,11 @@ The table is `data/server_flags.csv`, which names its sources.
 from __future__ import annotations
 
 import csv
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from costaudit.facts.versions import in_version
 
 _TABLE = Path(__file__).parent / "data" / "server_flags.csv"
 
@@ -29,7 +30,7 @@ def server_flag(engine: str, action: str, *, version: str = "") -> ServerFlag | 
     None where the engine has no such flag.
     """
     for row in _rows():
-        if row["engine"] == engine and row["action"] == action and _in_version(row, version):
+        if row["engine"] == engine and row["action"] == action and in_version(row, version):
             return ServerFlag(action=action, flag=row["flag"], verify=row["verify"])
     return None
 
@@ -38,15 +39,3 @@ def server_flag(engine: str, action: str, *, version: str = "") -> ServerFlag | 
 def _rows() -> tuple[dict[str, str], ...]:
     lines = _TABLE.read_text(encoding="utf-8").splitlines()
     return tuple(csv.DictReader(line for line in lines if not line.startswith("#")))
-
-
-def _in_version(row: dict[str, str], version: str) -> bool:
-    if not version:
-        return not row["below_version"]
-    ours = _parts(version)
-    above = not row["from_version"] or ours >= _parts(row["from_version"])
-    return above and (not row["below_version"] or ours < _parts(row["below_version"]))
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

@@ -2,7 +2,7 @@
 
 Why       Each prompt that is let in makes a step longer, and with many prompts most steps are. The
           larger the token budget, the longer the longest step.
-Signature Gaps between tokens of five times the usual take a fifth of decode time or more, and
+Signature Gaps between tokens of four times the usual take a fifth of decode time or more, and
           prompts explain them; long prompts are cut into chunks already, or a tenth of the steps
           holds 512 tokens or more, of many prompts at once.
 Not       Short prompts one by one, which no budget makes shorter. Long prompts in one step each

@@ -31,4 +31,5 @@ SYMPTOM = Symptom(
     judge=judge,
     actions=("export-metrics",),
     advice="give their address by --metrics-url if they are elsewhere",
+    not_for=("transformers-serve", "ollama", "openai-compatible"),
 )

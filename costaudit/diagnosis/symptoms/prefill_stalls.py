@@ -2,7 +2,7 @@
 
 Why       Without chunked prefill, or with a token budget above the prompt, one step holds the whole
           prompt, and every sequence in the batch waits for that step.
-Signature Gaps between tokens of five times the usual take a tenth of decode time or more; each
+Signature Gaps between tokens of four times the usual take a tenth of decode time or more; each
           sequence sees about one of them for each long prompt (those far above the median, else
           all where 512 tokens or more are computed for a prompt), so a prompt is one step.
 Not       Gaps that prompts do not explain; many gaps for each prompt, which is then cut already

@@ -1,8 +1,8 @@
 """Prefix caching is off while prompts are most of the work.
 
 Why       Requests that open with the same tokens pay for the same prefill each time.
-Signature The server says that caching is off; a fifth or more of requests' time outside the queue
-          is prefill, or nine tenths of all tokens are prompt; and all prompts are long: whatever
+Signature The server says that caching is off; a seventh or more of requests' time outside the queue
+          is prefill, or six sevenths of all tokens are prompt; and all prompts are long: whatever
           all of them share is no longer than the shortest, so the first quartile of their lengths
           over the mean bounds what can be shared.
 Not       Short prompts before long answers; lengths so mixed that no large part can be common. No
