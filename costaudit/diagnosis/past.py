@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from costaudit.facts.server_defaults import server_defaults
-from costaudit.measure.window import RUNNING, WHILE_WAITING, Levels, Window, spreads_of
+from costaudit.measure.window import RUNNING, WAITING, WHILE_WAITING, Levels, Window, spreads_of
 from costaudit.record.history.asks import Stat
 from costaudit.record.servers.discovery import given_knobs
 from costaudit.record.servers.engines.vllm import settings_of_labels
@@ -24,6 +24,8 @@ def window_of_replica(replica: Replica, given: Given) -> Window:
     gauges, ranks = _levels(replica.levels, replica.samples)
     together = replica.while_waiting.get(Stat.PRESENT, {}).get(RUNNING)
     held, _ = _levels(replica.while_waiting, 1 if together is None else int(together.value))
+    if all(name in gauges and gauges[name].low > 0 for name in (WAITING, RUNNING)):
+        held = {name: gauges[name] for name in held}  # all the time: by every sample, not by steps
     counters, histograms = spreads_of(_growth(replica))
     return Window(
         seconds=replica.present_s,

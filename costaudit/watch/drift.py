@@ -48,12 +48,17 @@ class DriftWatch:
         """Median cost of the blocks so far; None: too few."""
         return median(self._level) if len(self._level) >= LEAST else None
 
+    @property
+    def is_off(self) -> bool:
+        """The last block differed; a second one makes it a drift."""
+        return bool(self._off)
+
     def add(self, t_s: float, cost: float | None) -> Drift | None:
         """The drift that the block ending at `t_s` completes, if it does."""
         if cost is None or not (math.isfinite(cost) and cost > 0):
             return None
         level = self.level
-        if level is None or not self._is_off(cost, level):
+        if level is None or not self._differs(cost, level):
             self._level += [one for _, one in self._off]  # were outliers, hence part of the level
             self._level.append(cost)
             self._off = []
@@ -70,6 +75,6 @@ class DriftWatch:
         self._off = []
         return drift
 
-    def _is_off(self, cost: float, level: float) -> bool:
+    def _differs(self, cost: float, level: float) -> bool:
         spread = _SCALE * median([abs(one - level) for one in self._level])
         return abs(cost - level) > max(LEAST_SHARE * level, DEVIATIONS * spread)

@@ -147,7 +147,7 @@ class Watcher:
             self._drift = drift
             self._counts["up" if drift.share > 0 else "down"] += 1
             self._tell(f"cost per token {drift.share * 100:+.0f} %{self._reason(window)}")
-        elif cost is not None and self._drifts.level is not None:
+        elif cost is not None and not self._drifts.is_off:
             self._before = window
 
     def _reason(self, after: Window) -> str:

@@ -33,10 +33,11 @@ def test_without_tokens_there_is_no_cost_and_no_zero():
 def test_a_drift_is_marked_while_it_happens():
     watcher, clock = watching()
     _, tokens = play(watcher, clock, int(8 * BLOCK_S), 500.0)
-    frame, tokens = play(watcher, clock, int(3 * BLOCK_S), 300.0, tokens=tokens)
+    frame, tokens = play(watcher, clock, int(3 * BLOCK_S), 300.0, tokens=tokens, running=4.0)
     assert frame.drift.share == pytest.approx(500 / 300 - 1, rel=0.05)
     assert frame.drifts == {"up": 1, "down": 0}
-    assert any("cost per token +67 %" in event.text for event in frame.events)
+    told = [event.text for event in frame.events if "cost per token" in event.text]
+    assert told == ["cost per token +67 %: 4.0 requests in the batch, was 8.0"]
     assert clock.now_s - frame.drift.since_s <= 3 * BLOCK_S
     frame, _ = play(watcher, clock, int(8 * BLOCK_S), 300.0, tokens=tokens)
     assert frame.drifts == {"up": 1, "down": 0}  # the new level is the level
