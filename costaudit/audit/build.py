@@ -8,67 +8,50 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.bill_section import bill_section
-from costaudit.audit.bounds import with_bounds
-from costaudit.audit.calibration import served_step_time
 from costaudit.audit.document import SCHEMA
 from costaudit.audit.folklore_section import folklore_section
 from costaudit.audit.order_section import order_section
 from costaudit.audit.playbook_section import Present, playbook_section
-from costaudit.audit.prices import KnownPrice, known_prices, scenario_prices
 from costaudit.audit.pricing_section import pricing_section
 from costaudit.audit.provenance import instruments_section, notes, provenance_section
 from costaudit.audit.reasons import reasons
-from costaudit.audit.scenario import SERVER, fit_step_time, repeats, scenario_of
+from costaudit.audit.scenario import SERVER, repeats
 from costaudit.audit.sections import measured_sections
-from costaudit.audit.served import served_sources, with_served_phases
+from costaudit.audit.served import served_sources
 from costaudit.audit.server_section import server_section
+from costaudit.audit.situation import AuditOptions, Judged, read_judged
 from costaudit.audit.unknowns import explain
+from costaudit.audit.verified_section import verified_section
 from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
 from costaudit.bill.scaling import scaled
 from costaudit.bill.waterfall import build_bill
-from costaudit.facts.own_prices import NO_OWN_PRICES
 from costaudit.folklore.claim import Known
 from costaudit.ground.stats import Interval
-from costaudit.measure.derive import Derived, derive
-from costaudit.measure.served_derive import derive_served
-from costaudit.measure.served_doubts import replay_doubt
 from costaudit.plan.bounds import Worth
 from costaudit.plan.search import expected_costs, search
 from costaudit.playbook.latency import latencies_s
 from costaudit.playbook.load import load
-from costaudit.playbook.step import Situation
 from costaudit.recording.recording import Recording
-from costaudit.whatif.scenario import Prices
 from costaudit.whatif.simulate import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from costaudit.audit.prices import KnownPrice
     from costaudit.bill.slices import Bill
-    from costaudit.facts.own_prices import OwnPrices
+    from costaudit.measure.derive import Derived
     from costaudit.plan.plan import Plan
     from costaudit.playbook.load import Entry
+    from costaudit.playbook.step import Situation
     from costaudit.whatif.outcome import Outcome
     from costaudit.whatif.scenario import Scenario
     from costaudit.whatif.steptime import StepTime
 
+__all__ = ("AuditOptions", "build_audit")
+
 DRAWS = 8  # of the step times, behind every interval
 USUALLY_APPLICABLE = 12  # steps, for the progress bar: more would be unusual
-MOST_ERROR_SHARE = 0.15  # of held-out probes; a worse model makes no claim in dollars
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditOptions:
-    """How to judge a recording: prices per device-hour, and the day that makes prices stale.
-
-    A price given here rules over the user's `own` book, and that over the shipped lists.
-    """
-
-    usd_per_device_h: float | None = None
-    reserved_usd_per_device_h: float | None = None
-    own: OwnPrices = NO_OWN_PRICES
-    today: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +84,8 @@ def build_audit(
         InconclusiveError: it holds too little to be audited.
     """
     with Recording.read(path) as recording:
-        served = recording.meta().get("kind") == SERVER
-        derived = derive_served(recording) if served else derive(recording)
-        doubt = replay_doubt(recording) if served else ""
-        step_time = served_step_time(recording, derived) if served else _step_time(derived)
-        joined = _join(derived, step_time, options, tell or (lambda _: None), doubt=doubt)
+        joined = _join(read_judged(recording, options), options, tell or (lambda _: None))
+        served = joined.derived.metrics.target.kind == SERVER
         document = _document(joined)
         if served:
             document["server"] = server_section(recording)
@@ -114,71 +94,27 @@ def build_audit(
             recording, joined.derived.metrics.target, joined.derived.metrics
         )
         document["notes"] = notes(recording, joined.derived.metrics, joined.step_time)
+    document |= verified_section(path, joined.derived.metrics)
     document["unknown"] = explain(document, reasons(document, joined.derived.metrics.unknown))
     return document
 
 
-def _join(
-    derived: Derived,
-    step_time: StepTime,
-    options: AuditOptions,
-    tell: Callable[[float], None],
-    *,
-    doubt: str,
-) -> Joined:
-    """`doubt` says why the measurement itself carries no dollars; "" where it does."""
-    metrics = derived.metrics
-    refused = doubt or _refusal(step_time)
-    today = options.today or dt.datetime.now(dt.UTC).date()
-    prices = known_prices(
-        metrics.device,
-        given_usd=options.usd_per_device_h,
-        reserved_usd=options.reserved_usd_per_device_h,
-        own=options.own,
-        today=today,
-    )
-    billed = Prices(usd_per_device_h=None) if refused else scenario_prices(prices)
-    scenario = scenario_of(metrics, derived.requests, step_time, billed)
-    outcome = simulate(scenario)
-    metrics = with_bounds(with_served_phases(metrics, derived, outcome, step_time), scenario)
-    entries = load()
-    situation = Situation(metrics=metrics, scenario=scenario, outcome=outcome)
+def _join(judged: Judged, options: AuditOptions, tell: Callable[[float], None]) -> Joined:
+    situation, entries = judged.situation, load()
     return Joined(
-        derived=replace(derived, metrics=metrics),
-        step_time=step_time,
-        prices=prices,
-        bill=_bill(derived, scenario, outcome),
+        derived=replace(judged.derived, metrics=situation.metrics),
+        step_time=judged.step_time,
+        prices=judged.prices,
+        bill=_bill(judged.derived, situation.scenario, situation.outcome),
         known=Known(
             situation=situation,
             plan=_plan(entries, situation, tell),
             steps=tuple(entry.step for entry in entries),
-            today=today,
+            today=options.today or dt.datetime.now(dt.UTC).date(),
         ),
         entries=entries,
-        refused=refused,
+        refused=judged.refused,
     )
-
-
-def _step_time(derived: Derived) -> StepTime:
-    precision = derived.precision
-    return fit_step_time(
-        derived.metrics,
-        derived.steps,
-        param_bytes=precision.param_bytes,
-        kv_element_bytes=precision.kv_element_bytes,
-    )
-
-
-def _refusal(step_time: StepTime) -> str:
-    error = step_time.error_p50_share
-    if error is None:
-        return "no held-out probe was recorded, so nobody knows how good the step-time model is"
-    if error > MOST_ERROR_SHARE:
-        return (
-            f"the step-time model misses held-out probes by {error:.3f} of their time in the"
-            f" median, more than {MOST_ERROR_SHARE:g}: no claim in dollars can stand on it"
-        )
-    return ""
 
 
 def _bill(derived: Derived, scenario: Scenario, outcome: Outcome) -> Bill:

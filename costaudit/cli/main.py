@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from costaudit.cli import catalogue, compare, diagnose, doctor, gate, price, profile, report, watch
+from costaudit.cli import (
+    catalogue,
+    compare,
+    diagnose,
+    doctor,
+    gate,
+    price,
+    profile,
+    report,
+    verify,
+    watch,
+)
 from costaudit.ground.errors import CostauditError
 
 EXIT_USAGE, EXIT_TARGET, EXIT_INTERRUPTED, EXIT_PIPE = 2, 4, 130, 141
@@ -31,6 +42,7 @@ app.command("gate")(gate.gate)
 app.command("diagnose")(diagnose.diagnose)
 app.command("watch")(watch.watch)
 app.command("compare")(compare.compare)
+app.command("verify")(verify.verify)
 app.command("price")(price.price)
 app.command("steps")(catalogue.steps)
 app.command("probes")(catalogue.probes)

@@ -24,12 +24,20 @@ _WORDS = {
 }
 
 
-def differences(base: Sequence[Observation], new: Sequence[Observation]) -> tuple[str, ...]:
-    """Why times of the two sides decide nothing about each other; empty where they do."""
+def differences(
+    base: Sequence[Observation],
+    new: Sequence[Observation],
+    *,
+    expected: frozenset[str] = frozenset(),
+) -> tuple[str, ...]:
+    """Why times of the two sides decide nothing about each other; empty where they do.
+
+    `expected` names parts of the environment that are meant to differ ("model", "device", …).
+    """
     found = []
     for name, words in _WORDS.items():
         before, after = _values(base, name), _values(new, name)
-        if before != after:
+        if before != after and name not in expected:
             found.append(f"{words}: {_list(before)} before, {_list(after)} now")
     if {o.clock for o in base} != {o.clock for o in new}:
         found.append("times were taken by another clock")

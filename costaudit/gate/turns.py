@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from costaudit.contrast.observe import observe
-from costaudit.contrast.sides import TIMINGS, common_units
+from costaudit.contrast.turns import pair_logs, recorded_pairs
 from costaudit.gate.confirm import judge_twice
 from costaudit.gate.shift import of_pairs
 from costaudit.ground.errors import UsageError
-from costaudit.record.options import Progress
 from costaudit.record.paired import PairedOptions, record_paired
 
 if TYPE_CHECKING:
@@ -71,11 +68,7 @@ def of_paired(*runs: Paired) -> Evidence:
 
 def of_turns(pairs: Sequence[tuple[Observation, Observation]]) -> Evidence:
     """Evidence from recordings (base, new) taken next to each other."""
-    logs = {
-        metric: [found for pair in pairs if (found := _log(pair, metric)) is not None]
-        for metric in TIMINGS
-    }
-    whole = {metric: rows for metric, rows in logs.items() if len(rows) == len(pairs)}
+    whole = pair_logs(pairs)
     sides = list(zip(*pairs, strict=True))
     before, after = (_common_counters(side) for side in sides)
     return of_pairs(whole, before=before, after=after)
@@ -97,36 +90,14 @@ def _judge_servers(
 def _recorded(
     options: PairedOptions, folder: Path, progress: Listener
 ) -> list[tuple[Observation, Observation]]:
-    """Pairs of short recordings, the order turned from pair to pair: A-B-B-A."""
     from costaudit.record.probing.options import ServerOptions
-    from costaudit.record.probing.profile import record_server
 
-    pairs = []
     seconds = options.seconds / options.rounds / 2
-    for number in range(options.rounds):
-        told = f"pair {number + 1} of {options.rounds}"
-        progress(Progress(fraction=number / options.rounds, label=told, seconds_left=None))
-        seen: dict[str, Observation] = {}
-        for side in ("new", "base") if number % 2 else ("base", "new"):
-            url = options.base if side == "base" else options.new
-            path = folder / f"{side}.costaudit"
-            for old in folder.glob(f"{side}.costaudit*"):
-                old.unlink()
-            record_server(
-                ServerOptions(url=url, path=path, probe=options.probe, time_budget_s=seconds),
-                progress=lambda _: None,
-            )
-            seen[side] = observe(path)
-        pairs.append((seen["base"], seen["new"]))
-    return pairs
-
-
-def _log(pair: tuple[Observation, Observation], metric: str) -> float | None:
-    timing, keys = TIMINGS[metric], common_units(*pair)
-    base, new = (timing.read(side, keys) for side in pair)
-    if not base or not new:
-        return None
-    return timing.worse * math.log(new / base)
+    base, new = (
+        ServerOptions(url=url, path=folder, probe=options.probe, time_budget_s=seconds)
+        for url in (options.base, options.new)
+    )
+    return recorded_pairs(base, new, pairs=options.rounds, folder=folder, progress=progress)
 
 
 def _counters(runs: Sequence[Paired], side: str) -> dict[str, list[float]]:

@@ -5,18 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from costaudit.playbook.admission import with_kv
+from costaudit.playbook.admission import with_kv, with_room
 from costaudit.target import work
 
 if TYPE_CHECKING:
     from costaudit.whatif.scenario import Scenario
 
-WEIGHT_BYTES = 2.0  # weights count at 16 bits, whatever they were quantized to: the cautious side
+TABLE_BYTES = 2.0  # embedding and output head stay at 16 bits when the layers are quantized
 
 
 def weights_bytes(scenario: Scenario) -> float:
-    """Bytes that one replica's weights take, at 16 bits."""
-    return work.total_params(scenario.shape) * WEIGHT_BYTES
+    """Bytes that one replica's weights take.
+
+    The mean bytes of a weight that a step reads count for the layers, though the head is in that
+    mean: of quantized weights this is somewhat too much, the cautious side.
+    """
+    shape, each = scenario.shape, scenario.step_time.param_bytes
+    tables = (1 if shape.tied_embeddings else 2) * shape.vocab * shape.hidden
+    layers = max(work.total_params(shape) - tables, 0)
+    return layers * each + tables * max(each, TABLE_BYTES)
 
 
 def used_bytes(scenario: Scenario) -> float:
@@ -44,3 +51,17 @@ def with_memory(scenario: Scenario, factor: float) -> Scenario:
     else:
         room = pool_tokens(scenario, used_bytes(scenario) * factor)
     return with_kv(scenario, replace(knobs, kv_budget_tokens=room))
+
+
+def with_freed_weights(scenario: Scenario, lighter: Scenario) -> Scenario:
+    """The scenario under lighter weights, whose KV pool takes the memory that they leave.
+
+    On a GPU engines fill what the weights leave with the pool; a CPU's pool has a size of its own.
+    """
+    knobs = lighter.knobs
+    if scenario.device_kind == "cpu" or scenario.step_time.free:
+        return lighter
+    freed = weights_bytes(scenario) - weights_bytes(lighter)
+    token = work.kv_bytes_per_token(lighter.shape, lighter.step_time.kv_element_bytes)
+    larger = replace(knobs, kv_budget_tokens=knobs.kv_budget_tokens + int(max(freed, 0.0) / token))
+    return with_room(scenario, replace(lighter, knobs=larger))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from costaudit.playbook.evidence import FITTED, count, share, term_share
+from costaudit.playbook.memory import with_freed_weights
 from costaudit.playbook.step import (
     Applicability,
     Applies,
@@ -97,7 +98,10 @@ def _evidence(
 
 
 def quantized(scenario: Scenario, chosen: Recipe, edge: Edge) -> Scenario:
-    """Fewer bytes per weight at the recipe's speeds; attention counts as compute and gains too."""
+    """Fewer bytes per weight at the recipe's speeds; attention counts as compute and gains too.
+
+    The memory that the weights leave goes to the KV pool.
+    """
     fitted = scenario.step_time
     if fitted.param_bytes < FULL_BYTES:
         return scenario
@@ -110,14 +114,12 @@ def quantized(scenario: Scenario, chosen: Recipe, edge: Edge) -> Scenario:
     param_bytes = (1 - done) * kept_bytes + done * chosen.param_bytes
     reading_share = (1 - done) * kept_bytes / fitted.param_bytes + done / reading  # of the seconds
     compute_share = (1 - done) + done / compute
-    return replace(
-        scenario,
-        step_time=fitted.with_precision(
-            param_bytes=param_bytes,
-            weights_cost_factor=reading_share * fitted.param_bytes / param_bytes,
-            flops_factor=1 / compute_share,
-        ),
+    lighter = fitted.with_precision(
+        param_bytes=param_bytes,
+        weights_cost_factor=reading_share * fitted.param_bytes / param_bytes,
+        flops_factor=1 / compute_share,
     )
+    return with_freed_weights(scenario, replace(scenario, step_time=lighter))
 
 
 def _speedup(bounds: tuple[float, float], edge: Edge) -> float:

@@ -6,10 +6,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from costaudit.ground.errors import UsageError
+from costaudit.ground.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How transformers is driven in this process; the first of each is what `generate` does.
+
+    Attributes:
+        batching: "static", or "continuous": its own scheduler over its paged cache.
+        cache: "dynamic", or "static": allocated once for a batch's longest sequence.
+        quantize: "none", or "int8": every linear layer by torch's dynamic int8 (CPU only).
+    """
+
+    batching: str = "static"
+    cache: str = "dynamic"
+    quantize: str = "none"
+
+
+AS_IT_COMES = EngineSettings()
+_SETTINGS = {
+    "batching": ("static", "continuous"),
+    "cache": ("dynamic", "static"),
+    "quantize": ("none", "int8"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +50,7 @@ class ProfileOptions:
         replay_rounds: times that each batch of the workload is replayed.
         scale: factor on the workload's lengths; by default what context and time allow.
         requests: requests to replay; by default as many as the time allows.
+        batching, cache, quantize: see `EngineSettings`.
     """
 
     target: str
@@ -45,6 +69,14 @@ class ProfileOptions:
     replay_rounds: int = 3
     scale: float | None = None
     requests: int | None = None
+    batching: str = "static"
+    cache: str = "dynamic"
+    quantize: str = "none"
+
+    @property
+    def settings(self) -> EngineSettings:
+        """How the engine is to be driven."""
+        return EngineSettings(batching=self.batching, cache=self.cache, quantize=self.quantize)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +126,26 @@ def check_options(options: ProfileOptions) -> None:
             raise UsageError(f"{name} = {value} is below {low}")
     if options.scale is not None and not 0 < options.scale <= 1:
         raise UsageError(f"scale = {options.scale} is outside 0 … 1")
+    check_settings(options.settings)
+    if options.batching != "static":
+        raise UsageError(
+            "a recording times prefill and decode apart, which only static batches allow",
+            hint="`costaudit verify RUN --step continuous-batching` runs it; to audit it, start"
+            " `transformers serve MODEL --continuous-batching` and profile its URL",
+        )
+
+
+def check_settings(settings: EngineSettings) -> None:
+    """Refuse a setting that there is not, and two that exclude each other.
+
+    Raises:
+        UsageError: one is wrong.
+    """
+    for name, known in _SETTINGS.items():
+        if (value := getattr(settings, name)) not in known:
+            raise UsageError(f"there is no {name} {value!r}", hint=did_you_mean(str(value), known))
+    if settings.batching == "continuous" and settings.cache == "static":
+        raise UsageError("continuous batching has a paged cache, not a static one")
 
 
 def to_meta(options: ProfileOptions) -> dict[str, object]:

@@ -2,16 +2,16 @@
 
 Each round loads both anew, so that the luck of a load (where tensors come to lie) is drawn again,
 and runs every batch of the workload A-B-B-A, the next round B-A-A-B: a drift then adds to both
-sides alike. Seconds are the device's, as in a recording.
+sides alike. A side that batches continuously runs all batches as one stream, and so the turns are
+over all of them. Seconds are the device's, as in a recording.
 """
 
 from __future__ import annotations
 
 import gc
-import math
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,21 @@ from costaudit.ground.errors import TargetError, UsageError
 from costaudit.probe.workload import load_workload
 from costaudit.record.fitting import fit_workload, lengths_of
 from costaudit.record.meters.nvtx_ranges import PhaseRanges
-from costaudit.record.options import DEMO_RUN, ProfileOptions, Progress
+from costaudit.record.options import (
+    AS_IT_COMES,
+    DEMO_RUN,
+    EngineSettings,
+    ProfileOptions,
+    Progress,
+    check_settings,
+)
+from costaudit.record.paired_round import PairedRound, run_round
 from costaudit.record.profile import open_engine
 from costaudit.record.run import DEFAULT_BATCH, device_of
 from costaudit.record.steps import once, warm_up
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from costaudit.record.engines.engine import LocalEngine
     from costaudit.record.fitting import Lengths
@@ -34,8 +42,6 @@ if TYPE_CHECKING:
     from costaudit.target.target import Target
 
 FEWEST_ROUNDS = 4
-TURNS = ("base", "new", "new", "base")
-PHASES = ("prefill", "decode")
 _VISITS = 6  # of a batch per round: four turns, and each side once to warm up
 _PACE_TOKENS, _PACE_STEPS = 64, 4
 _HELD = (2, 64)  # sequences and tokens of the cache that is weighed
@@ -45,8 +51,9 @@ _HELD = (2, 64)  # sequences and tokens of the cache that is weighed
 class PairedOptions:
     """Which two targets, under which workload, how often and for how long.
 
-    `seconds` of the device are spent over all rounds, loading not counted; see `ProfileOptions`
-    for the rest.
+    `seconds` of the device are spent over all rounds, loading not counted. `batches` are the
+    (prompt, output) lengths to run, where they are known; else they are drawn from `probe`. See
+    `ProfileOptions` for the rest.
     """
 
     base: str
@@ -62,6 +69,9 @@ class PairedOptions:
     scale: float | None = None
     requests: int | None = None
     seed: int = 0
+    base_settings: EngineSettings = AS_IT_COMES
+    new_settings: EngineSettings = AS_IT_COMES
+    batches: tuple[Lengths, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +81,6 @@ class Side:
     target: Target
     device: str
     kv_bytes_per_token: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairedRound:
-    """Device seconds of one round, by side and phase, summed over batches (mean of two turns)."""
-
-    seconds: Mapping[str, Mapping[str, float]]
-
-    def log(self, *phases: str) -> float:
-        """ln(new / base) over these phases; nan where a phase took no time."""
-        spent = [sum(self.seconds[side][phase] for phase in phases) for side in ("base", "new")]
-        return math.log(spent[1] / spent[0]) if min(spent) > 0 else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,20 +108,22 @@ def record_paired(
         raise UsageError(f"rounds = {options.rounds} is below {FEWEST_ROUNDS}")
     if not options.seconds > 0:
         raise UsageError(f"seconds = {options.seconds} is not above 0")
+    for settings in (options.base_settings, options.new_settings):
+        check_settings(settings)
     began = time.monotonic()
-    batches: Sequence[Lengths] = ()
+    batches: Sequence[Lengths] = options.batches
     rounds: list[PairedRound] = []
     sides: dict[str, Side] = {}
     for number in range(options.rounds):
         progress(_told(number, options.rounds, began))
         with ExitStack() as stack:
             engines = _opened(options, opener, stack, swapped=bool(number % 2))
-            if not batches:
+            if not sides:
                 for engine in engines.values():
                     warm_up(engine)  # later rounds find the device warm
-                batches = _batches(options, engines["base"])
+                batches = batches or _batches(options, engines["base"])
                 sides = {name: _side(engine) for name, engine in engines.items()}
-            rounds.append(_round(engines, batches, swapped=bool(number % 2)))
+            rounds.append(run_round(engines, batches, swapped=bool(number % 2)))
         gc.collect()
     progress(Progress(fraction=1.0, label="recorded", seconds_left=0.0))
     requests = [pair for batch in batches for pair in batch]
@@ -170,6 +170,7 @@ def _profile(options: PairedOptions, side: str) -> ProfileOptions:
         dtype=options.dtype,
         dummy_weights=options.dummy_weights,
         trust_remote_code=options.trust_remote_code,
+        **asdict(options.base_settings if side == "base" else options.new_settings),
     )
 
 
@@ -206,22 +207,6 @@ def _pace(engine: LocalEngine, size: int) -> tuple[float, float]:
 def _batch_s(lengths: Sequence[tuple[int, int]], token_s: float, step_s: float) -> float:
     width, steps = max(p for p, _ in lengths), max(o for _, o in lengths) - 1
     return len(lengths) * width * token_s + steps * step_s
-
-
-def _round(
-    engines: Mapping[str, LocalEngine], batches: Sequence[Lengths], *, swapped: bool
-) -> PairedRound:
-    other = {"base": "new", "new": "base"}
-    turns = [other[side] for side in TURNS] if swapped else list(TURNS)
-    spent = {side: dict.fromkeys(PHASES, 0.0) for side in engines}
-    for lengths in batches:
-        for engine in engines.values():
-            engine.replay_batch(lengths)  # cold caches and kernels of a new shape
-        for side in turns:
-            spans, _ = engines[side].replay_batch(lengths)
-            for span in spans:
-                spent[side][span.phase] += span.timing.seconds / turns.count(side)
-    return PairedRound(seconds=spent)
 
 
 def _side(engine: LocalEngine) -> Side:

@@ -82,6 +82,7 @@ def open_engine(options: ProfileOptions, ranges: PhaseRanges) -> LocalEngine:
         trust_remote_code=options.trust_remote_code,
         revision=options.revision,
         ranges=ranges,
+        settings=options.settings,
     )
 
 

@@ -69,6 +69,7 @@ def _print(console: Console, seen: View) -> None:
         if step.stranded:
             console.print(f"{step.title}: {step.stranded}.")
     _print_orders(console, seen)
+    _print_verified(console, seen)
     _print_phases(console, seen)
     _print_rest(console, seen)
 
@@ -177,6 +178,20 @@ def _print_grid(console: Console, grid: Grid) -> None:
     for row in grid.rows:
         table.add_row(*row)
     console.print(table)
+
+
+def _print_verified(console: Console, seen: View) -> None:
+    if not seen.verified_line:
+        return
+    _heading(console, "Predictions that were tried")
+    console.print(f"{seen.verified_line}.")
+    table = _grid("<step", "<change of", "<predicted", "<measured", "<verdict")
+    for row in seen.verified:
+        steps = row.steps if row.first else ""
+        table.add_row(steps, row.metric, row.predicted, row.measured, row.verdict)
+    console.print(table)
+    for why in dict.fromkeys(row.why for row in seen.verified if row.why):
+        console.print(f"  cannot tell: {why}", style="dim")
 
 
 def _print_phases(console: Console, seen: View) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"  # never a dash and never a zero
 RANGE = " to "  # a minus sign may follow, so no dash stands between two figures
-_POINT = "\N{NO-BREAK SPACE}%"
+POINT = "\N{NO-BREAK SPACE}%"  # behind a percentage
 _TINY_POINTS = 0.05  # rounds to 0.0 %
 _WHOLE_POINTS = 9.95  # from here on one decimal says no more
 _WHOLE_USD = 1000
@@ -38,15 +38,15 @@ def percent(share: float | None) -> str:
         return UNKNOWN
     points = share * 100
     if points and abs(points) < _TINY_POINTS:
-        return f"<0.1{_POINT}" if points > 0 else f">-0.1{_POINT}"
+        return f"<0.1{POINT}" if points > 0 else f">-0.1{POINT}"
     whole = abs(points) >= _WHOLE_POINTS or points == 0
-    return f"{points:.{0 if whole else 1}f}{_POINT}"
+    return f"{points:.{0 if whole else 1}f}{POINT}"
 
 
 def percent_range(low: float, high: float) -> str:
     """Both ends of a saving; one figure where they read the same."""
     first, last = percent(low), percent(high)
-    return last if first == last else f"{first.removesuffix(_POINT)}{RANGE}{last}"
+    return last if first == last else f"{first.removesuffix(POINT)}{RANGE}{last}"
 
 
 def usd_range(low: float | None, high: float | None) -> str:

@@ -14,6 +14,7 @@ from costaudit.report import bill_rows, counter_rows, fact_rows, figures, server
 from costaudit.report.folklore_rows import ClaimRow, claim_rows
 from costaudit.report.front_rows import front_grid
 from costaudit.report.pressure_rows import pressure_facts, ramp_grid
+from costaudit.report.verified_rows import VerifiedRow, verified_line, verified_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +49,8 @@ class View:
     other_steps: list[step_rows.StepRow]
     orders: list[step_rows.OrderRow]
     order_note: str
+    verified: list[VerifiedRow]
+    verified_line: str
     front: fact_rows.Grid | None
     claims: list[ClaimRow]
     phases: list[fact_rows.PhaseRow]
@@ -91,6 +94,8 @@ def view(document: Mapping[str, Any]) -> View:
         other_steps=others,
         orders=step_rows.order_rows(document),
         order_note=document["order"].get("why", ""),
+        verified=verified_rows(document),
+        verified_line=verified_line(document),
         front=front_grid(document),
         claims=claim_rows(document),
         phases=fact_rows.phase_rows(document["phases"]),

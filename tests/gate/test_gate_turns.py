@@ -108,6 +108,7 @@ def test_what_turns_do_not_measure_is_undecided(monkeypatch):
 
 
 def test_servers_are_recorded_next_to_each_other(monkeypatch):
+    from costaudit.contrast import turns as contrast_turns
     from costaudit.record.probing import profile
 
     seen, wanted = [], {"http://a": 1.0, "http://b": 1.2}
@@ -119,7 +120,7 @@ def test_servers_are_recorded_next_to_each_other(monkeypatch):
 
     monkeypatch.setattr(profile, "record_server", record)
     monkeypatch.setattr(
-        turns, "observe", lambda path: observed(wanted[seen[-1]] * (1 + 0.001 * len(seen)))
+        contrast_turns, "observe", lambda path: observed(wanted[seen[-1]] * (1 + 0.001 * len(seen)))
     )
     options = PairedOptions(base="http://a", new="http://b", rounds=4)
     lines = [line(margin=0.05), line("computed_tokens", margin=0)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,3 +78,11 @@ class LocalEngine(Protocol):
 
     def close(self) -> None:
         """Let the model go."""
+
+
+@runtime_checkable
+class StreamEngine(Protocol):
+    """An engine that also batches continuously by itself."""
+
+    def replay_stream(self, lengths: Sequence[tuple[int, int]], *, rows: int) -> Timing:
+        """Run requests of (prompt, output) lengths, all waiting from the start, `rows` together."""

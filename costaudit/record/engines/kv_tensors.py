@@ -30,25 +30,27 @@ def random_ids(model: Any, seqs: int, tokens: int) -> Any:
     return torch.randint(0, high, (seqs, tokens), device=model.device)
 
 
-def empty_cache(model: Any) -> Any:
-    """A cache as `generate` would make it."""
-    from transformers import DynamicCache
+def empty_cache(model: Any, *, room: int = 0) -> Any:
+    """A cache as `generate` would make it; static where it has `room` for so many tokens."""
+    from transformers import DynamicCache, StaticCache
 
+    if room:
+        return StaticCache(config=model.config, max_cache_len=room)
     return DynamicCache(config=model.config)
 
 
-def filled_cache(model: Any, *, seqs: int, tokens: int) -> Any:
-    """A cache that holds `tokens` random states for each of `seqs` sequences.
+def filled_cache(model: Any, *, seqs: int, tokens: int, room: int = 0) -> Any:
+    """A cache that holds `tokens` random states for each of `seqs` sequences; see `empty_cache`.
 
     Plain layers are filled through their own `update`, which costs no computation; other
     kinds (indexed, linear attention) get a real prefill in chunks.
     """
     if tokens == 0:
-        return empty_cache(model)
+        return empty_cache(model, room=room)
     sample = model(random_ids(model, 1, 1), past_key_values=empty_cache(model), use_cache=True)
     if not all(_writable(layer) for layer in sample.past_key_values.layers):
-        return _prefilled(model, seqs, tokens)
-    cache = empty_cache(model)
+        return _prefilled(model, seqs, tokens, room)
+    cache = empty_cache(model, room=room)
     for index, layer in enumerate(sample.past_key_values.layers):
         if layer.is_initialized:  # a layer that shares another's states holds none
             cache.update(
@@ -70,8 +72,8 @@ def _states(like: Any, seqs: int, tokens: int) -> Any:
     return row.expand(seqs, -1, -1, -1)
 
 
-def _prefilled(model: Any, seqs: int, tokens: int) -> Any:
-    cache = empty_cache(model)
+def _prefilled(model: Any, seqs: int, tokens: int, room: int) -> Any:
+    cache = empty_cache(model, room=room)
     for start in range(0, tokens, CHUNK_TOKENS):
         ids = random_ids(model, seqs, min(CHUNK_TOKENS, tokens - start))
         model(ids, past_key_values=cache, use_cache=True, **keeps_last_logits(model))
@@ -83,8 +85,13 @@ def restorer(cache: Any) -> Callable[[], None]:
 
     A full-attention layer is cut back to its length, so no second copy of it is ever held. A
     windowed layer replaces its tensors and never writes into them: the old references are enough.
-    Anything else is copied.
+    A static layer only has to forget its length: what lies behind is masked. Anything else is
+    copied.
     """
+    from transformers.cache_utils import StaticLayer
+
+    if all(type(layer) is StaticLayer for layer in cache.layers):
+        return _length_restorer(cache)
     saved = [
         dict(vars(layer)) if _writable(layer) else copy.deepcopy(vars(layer))
         for layer in cache.layers
@@ -102,6 +109,19 @@ def restorer(cache: Any) -> Callable[[], None]:
             else:
                 vars(layer).clear()
                 vars(layer).update(state if _writable(layer) else copy.deepcopy(state))
+
+    return restore
+
+
+def _length_restorer(cache: Any) -> Callable[[], None]:
+    import torch
+
+    lengths = [int(layer.cumulative_length) for layer in cache.layers]
+
+    def restore() -> None:
+        with torch.inference_mode():
+            for layer, length in zip(cache.layers, lengths, strict=True):
+                layer.cumulative_length.fill_(length)
 
     return restore
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import UsageError
 from costaudit.record.engines.checkpoint import check_checkpoint, read_config
+from costaudit.record.engines.continuous import ContinuousEngine
 from costaudit.record.engines.describe import describe_model
 from costaudit.record.engines.device import choose_device, choose_dtype
+from costaudit.record.engines.int8 import quantize_linears
 from costaudit.record.engines.loading import (
     dummy_model,
     load_config,
@@ -18,12 +20,14 @@ from costaudit.record.engines.loading import (
 from costaudit.record.engines.memory import SMALLER_MODEL, check_fits
 from costaudit.record.engines.model_source import find_source
 from costaudit.record.engines.transformers_local import TransformersEngine
+from costaudit.record.options import AS_IT_COMES, check_settings
 from costaudit.target.from_config import shape_from_config
 from costaudit.target.target import Origin, Value
 from costaudit.target.work import total_params
 
 if TYPE_CHECKING:
     from costaudit.record.engines.transformers_local import Ranges
+    from costaudit.record.options import EngineSettings
 
 # Room beside the weights for activations, the allocator and a small cache.
 _HEADROOM = 1.1
@@ -39,6 +43,7 @@ def open_local(
     trust_remote_code: bool = False,
     revision: str | None = None,
     ranges: Ranges | None = None,
+    settings: EngineSettings = AS_IT_COMES,
 ) -> TransformersEngine:
     """Load "demo", a model directory or a hub id and make it ready to be driven.
 
@@ -49,7 +54,13 @@ def open_local(
         TargetError: the target is no causal language model, is damaged, or does not fit.
     """
     require_torch()
+    check_settings(settings)
     place = choose_device(device)
+    if settings.quantize != "none" and place.type != "cpu":
+        raise UsageError(
+            f"{settings.quantize} is torch's dynamic quantization, which runs on a CPU only",
+            hint="on a GPU name a quantized checkpoint as the target",
+        )
     source = find_source(
         target, dummy_weights=dummy_weights, trust_remote_code=trust_remote_code, revision=revision
     )
@@ -65,7 +76,14 @@ def open_local(
     config = load_config(source, trust_remote_code=trust_remote_code)
     build = dummy_model if source.weights == "dummy" else trained_model
     model = build(source, config, chosen, place, trust_remote_code=trust_remote_code)
-    return wrap_model(model, name=source.name, weights=source.weights, dtype_why=why, ranges=ranges)
+    return wrap_model(
+        model,
+        name=source.name,
+        weights=source.weights,
+        dtype_why=why,
+        ranges=ranges,
+        settings=settings,
+    )
 
 
 def wrap_model(
@@ -75,6 +93,7 @@ def wrap_model(
     weights: str = "trained",
     dtype_why: str = "",
     ranges: Ranges | None = None,
+    settings: EngineSettings = AS_IT_COMES,
 ) -> TransformersEngine:
     """Drive a model object that is already in memory.
 
@@ -86,7 +105,24 @@ def wrap_model(
         why = "one thread, so that its CPU time is the time of all the work"
         threads = Value(value=1, origin=Origin.DEFAULT, why=why)
         target = replace(target, knobs={**target.knobs, "compute_threads": threads})
-    return TransformersEngine(model, target, ranges=ranges)
+    target = replace(target, knobs={**target.knobs, **_given(settings)})
+    if settings.quantize != "none":
+        quantize_linears(model)
+    if settings.batching == "continuous":
+        return ContinuousEngine(model, target, ranges=ranges)
+    return TransformersEngine(model, target, ranges=ranges, static_cache=settings.cache == "static")
+
+
+def _given(settings: EngineSettings) -> dict[str, Value]:
+    """The settings that are not as they come, as knobs."""
+    knobs: dict[str, str] = {}
+    if settings.cache == "static":
+        knobs["kv_layout"] = "static"
+    if settings.batching == "continuous":
+        knobs |= {"batching": "continuous", "kv_layout": "paged"}
+    if settings.quantize != "none":
+        knobs["quantization"] = settings.quantize
+    return {name: Value(value=value, origin=Origin.GIVEN) for name, value in knobs.items()}
 
 
 def require_torch() -> None:

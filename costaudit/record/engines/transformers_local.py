@@ -9,7 +9,6 @@ from costaudit.ground.errors import UsageError
 from costaudit.record.engines.clock import Clock, clock_for
 from costaudit.record.engines.engine import PreparedSteps, ReplayedSpan, Timing
 from costaudit.record.engines.kv_tensors import (
-    empty_cache,
     filled_cache,
     held_bytes,
     keeps_last_logits,
@@ -45,13 +44,22 @@ class TransformersEngine:
     """A model of transformers with its own forward passes; greedy, no text.
 
     On a CPU torch is held to one compute thread: thread time is then the time of all the work.
-    `close` gives the thread count back and lets the model go.
+    `close` gives the thread count back and lets the model go. With `static_cache` each cache is
+    allocated once, for all the tokens that it will hold.
     """
 
-    def __init__(self, model: Any, target: Target, *, ranges: Ranges | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        target: Target,
+        *,
+        ranges: Ranges | None = None,
+        static_cache: bool = False,
+    ) -> None:
         import torch
 
         self.target = target
+        self._static = static_cache
         self.ranges = ranges
         self.device_kind: str = model.device.type
         self._model = model.eval()
@@ -73,7 +81,7 @@ class TransformersEngine:
         self._check(seqs, new_tokens, cached_tokens)
         with torch.inference_mode(), memory_errors(f"{seqs} × {new_tokens + cached_tokens} tokens"):
             ids = random_ids(self._model, seqs, new_tokens)
-            cache = filled_cache(self._model, seqs=seqs, tokens=cached_tokens)
+            cache = self._filled(seqs, cached_tokens, cached_tokens + new_tokens)
         load = prefill_load(new_tokens=new_tokens, cached_tokens=cached_tokens, seqs=seqs)
         return PreparedSteps(
             load=load,
@@ -96,7 +104,7 @@ class TransformersEngine:
         self._check(seqs, steps, context_tokens)
         with torch.inference_mode(), memory_errors(f"{seqs} × {context_tokens + steps} tokens"):
             ids = random_ids(self._model, seqs, steps).split(1, dim=1)
-            cache = filled_cache(self._model, seqs=seqs, tokens=context_tokens)
+            cache = self._filled(seqs, context_tokens, context_tokens + steps)
         mean_context = context_tokens + (steps - 1) / 2
         return PreparedSteps(
             load=StepLoad(decode_seqs=seqs, decode_context_tokens=seqs * mean_context),
@@ -138,9 +146,8 @@ class TransformersEngine:
         self._check(len(lengths), width + outputs - 1, 0)
         with torch.inference_mode(), memory_errors(f"{len(lengths)} × {width + outputs} tokens"):
             ids = random_ids(self._model, len(lengths), width)
-            return run_static_batch(
-                self._forward, ids, lengths, clock=self._clock, cache=empty_cache(self._model)
-            )
+            cache = self._filled(len(lengths), 0, width + outputs)
+            return run_static_batch(self._forward, ids, lengths, clock=self._clock, cache=cache)
 
     def kv_bytes_held(self, *, seqs: int, tokens: int) -> int:
         """Bytes in the cache tensors after `seqs` sequences of `tokens` tokens were computed."""
@@ -148,7 +155,23 @@ class TransformersEngine:
 
         self._check(seqs, tokens, 0)
         with torch.inference_mode(), memory_errors(f"{seqs} × {tokens} tokens"):
-            return held_bytes(filled_cache(self._model, seqs=seqs, tokens=tokens))
+            return held_bytes(self._filled(seqs, tokens, tokens))
+
+    def scores(self, ids: Sequence[int]) -> tuple[list[float], list[int]]:
+        """Of each token but the first: its negative log-likelihood in nats, and the greedy token.
+
+        Raises:
+            UsageError: fewer than two tokens, or more than the model's context holds.
+            TargetError: not enough memory.
+        """
+        import torch
+
+        self._check(1, len(ids), 0)
+        with torch.inference_mode(), memory_errors(f"{len(ids)} tokens"):
+            row = torch.tensor([list(ids)], device=self._model.device)
+            logits = self._model(input_ids=row, use_cache=False).logits[0, :-1].float()
+            losses = torch.nn.functional.cross_entropy(logits, row[0, 1:], reduction="none")
+            return losses.tolist(), logits.argmax(dim=-1).tolist()
 
     def memory_bytes(self) -> tuple[int, int]:
         """(used, total) bytes: of the GPU, or of this process and what it may use of the host."""
@@ -162,6 +185,11 @@ class TransformersEngine:
         self._model = None
         if self.device_kind == "cuda":
             torch.cuda.empty_cache()
+
+    def _filled(self, seqs: int, tokens: int, room: int) -> Any:
+        """A cache that holds `tokens` and, where it cannot grow, has room for `room`."""
+        room = room if self._static else 0
+        return filled_cache(self._model, seqs=seqs, tokens=tokens, room=room)
 
     def _steps(self, phase: str, chunks: Sequence[Any], cache: Any) -> None:
         import torch

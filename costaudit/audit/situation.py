@@ -1,0 +1,122 @@
+"""From a recording to the situation of today: what was measured, fitted and replayed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from costaudit.audit.bounds import with_bounds
+from costaudit.audit.calibration import served_step_time
+from costaudit.audit.prices import KnownPrice, known_prices, scenario_prices
+from costaudit.audit.scenario import SERVER, fit_step_time, scenario_of
+from costaudit.audit.served import with_served_phases
+from costaudit.facts.own_prices import NO_OWN_PRICES
+from costaudit.measure.derive import Derived, derive
+from costaudit.measure.served_derive import derive_served
+from costaudit.measure.served_doubts import replay_doubt
+from costaudit.playbook.step import Situation
+from costaudit.recording.recording import Recording
+from costaudit.whatif.scenario import Prices
+from costaudit.whatif.simulate import simulate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from costaudit.facts.own_prices import OwnPrices
+    from costaudit.whatif.steptime import StepTime
+
+MOST_ERROR_SHARE = 0.15  # of held-out probes; a worse model makes no claim in dollars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditOptions:
+    """How to judge a recording: prices per device-hour, and the day that makes prices stale.
+
+    A price given here rules over the user's `own` book, and that over the shipped lists.
+    """
+
+    usd_per_device_h: float | None = None
+    reserved_usd_per_device_h: float | None = None
+    own: OwnPrices = NO_OWN_PRICES
+    today: dt.date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Everything that a plan or a prediction starts from.
+
+    `refused` says why dollars are refused; "" where they are not. The derived metrics are those
+    before the replay told more of them: `situation.metrics` are the last word.
+    """
+
+    derived: Derived
+    step_time: StepTime
+    prices: tuple[KnownPrice, ...]
+    situation: Situation
+    refused: str
+
+
+def read_situation(path: Path, options: AuditOptions) -> Judged:
+    """The situation of the recording at `path`.
+
+    Raises:
+        UsageError: it is no recording.
+        InconclusiveError: it holds too little to be audited.
+    """
+    with Recording.read(path) as recording:
+        return read_judged(recording, options)
+
+
+def read_judged(recording: Recording, options: AuditOptions) -> Judged:
+    """The situation of an open recording; fits the step times and replays the window.
+
+    Raises:
+        UsageError, InconclusiveError: as `read_situation`.
+    """
+    served = recording.meta().get("kind") == SERVER
+    derived = derive_served(recording) if served else derive(recording)
+    doubt = replay_doubt(recording) if served else ""
+    step_time = served_step_time(recording, derived) if served else _step_time(derived)
+    metrics = derived.metrics
+    refused = doubt or _refusal(step_time)
+    prices = known_prices(
+        metrics.device,
+        given_usd=options.usd_per_device_h,
+        reserved_usd=options.reserved_usd_per_device_h,
+        own=options.own,
+        today=options.today or dt.datetime.now(dt.UTC).date(),
+    )
+    billed = Prices(usd_per_device_h=None) if refused else scenario_prices(prices)
+    scenario = scenario_of(metrics, derived.requests, step_time, billed)
+    outcome = simulate(scenario)
+    metrics = with_bounds(with_served_phases(metrics, derived, outcome, step_time), scenario)
+    return Judged(
+        derived=derived,
+        step_time=step_time,
+        prices=prices,
+        situation=Situation(metrics=metrics, scenario=scenario, outcome=outcome),
+        refused=refused,
+    )
+
+
+def _step_time(derived: Derived) -> StepTime:
+    precision = derived.precision
+    return fit_step_time(
+        derived.metrics,
+        derived.steps,
+        param_bytes=precision.param_bytes,
+        kv_element_bytes=precision.kv_element_bytes,
+    )
+
+
+def _refusal(step_time: StepTime) -> str:
+    error = step_time.error_p50_share
+    if error is None:
+        return "no held-out probe was recorded, so nobody knows how good the step-time model is"
+    if error > MOST_ERROR_SHARE:
+        return (
+            f"the step-time model misses held-out probes by {error:.3f} of their time in the"
+            f" median, more than {MOST_ERROR_SHARE:g}: no claim in dollars can stand on it"
+        )
+    return ""

@@ -1,0 +1,1 @@
+"""Did a step deliver what was predicted? Measured after the change, beside the prediction."""

@@ -1,0 +1,110 @@
+"""A change of a model in this process: made here, and measured in turns with the unchanged one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from costaudit.contrast.change import from_pairs
+from costaudit.ground.errors import UsageError
+from costaudit.plan.prediction import COST
+from costaudit.record.options import EngineSettings, from_meta
+from costaudit.record.paired import PairedOptions, record_paired
+from costaudit.record.paired_round import LATENCIES
+from costaudit.recording.recording import Recording
+from costaudit.verify.measured import Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from costaudit.record.options import Listener
+    from costaudit.recording.rows import RequestRow
+
+# What a step means for an engine in this process; a step that is not here was made by the user.
+CHANGES: Mapping[str, Mapping[str, str]] = {
+    "continuous-batching": {"batching": "continuous"},
+    "paged-kv-cache": {"batching": "continuous"},  # transformers pages no other cache
+    "static-kv-cache": {"cache": "static"},
+    "weight-quantization": {"quantize": "int8"},
+}
+
+
+def measure_local(
+    run: Path,
+    steps: Sequence[str],
+    *,
+    target: str,
+    baseline: str | None,
+    rounds: int,
+    seconds: float,
+    progress: Listener,
+) -> Measured:
+    """Run the recording's own batches on both sides, A-B-B-A.
+
+    Raises:
+        UsageError: nothing would differ, or the recording cannot be run again.
+        TargetError: a side is no target, failed, or both do not fit into the memory.
+    """
+    with Recording.read(run) as recording:
+        recorded = from_meta(recording.meta().get("options"), run)
+        requests = recording.requests()
+    before = recorded.settings
+    after = replace(before, **{k: v for step in steps for k, v in CHANGES.get(step, {}).items()})
+    base = baseline or recorded.target
+    if after == before and target == base:
+        raise UsageError(
+            f"costaudit does not make the change {', '.join(steps)} in its own process",
+            hint=f"it makes {', '.join(CHANGES)}; make others yourself and name the changed"
+            " model as --target",
+        )
+    paired = record_paired(
+        PairedOptions(
+            base=base,
+            new=target,
+            device=recorded.device,
+            dtype=recorded.dtype,
+            dummy_weights=recorded.dummy_weights,
+            trust_remote_code=recorded.trust_remote_code,
+            rounds=rounds,
+            seconds=seconds,
+            base_settings=before,
+            new_settings=after,
+            batches=batches_of(requests),
+        ),
+        progress=progress,
+    )
+    logs = {COST: [each.log() for each in paired.rounds]}
+    logs |= {name: [each.latency_log(name) for each in paired.rounds] for name in LATENCIES}
+    told = {name: rows for name, rows in logs.items() if not any(map(math.isnan, rows))}
+    return Measured(
+        changes={name: from_pairs(rows) for name, rows in told.items()},
+        how=f"A-B-B-A in this process, {len(paired.rounds)} rounds of {paired.requests} requests",
+        absent={
+            name: "transformers' continuous batching does not stamp its tokens by the CPU time that"
+            " the other side's are stamped by"
+            for name in logs
+            if name not in told
+        },
+        notes=_notes(before, after, base, target),
+    )
+
+
+def batches_of(requests: Sequence[RequestRow]) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """(prompt, output) lengths of the recorded batches, in their order."""
+    batches: dict[int, list[tuple[int, int]]] = {}
+    for row in requests:
+        batches.setdefault(row.batch, []).append((row.prompt_tokens, row.output_tokens))
+    return tuple(tuple(batches[place]) for place in sorted(batches))
+
+
+def _notes(
+    before: EngineSettings, after: EngineSettings, base: str, target: str
+) -> tuple[str, ...]:
+    was, is_now = asdict(before), asdict(after)
+    made = [f"{name} {was[name]} to {is_now[name]}" for name in was if was[name] != is_now[name]]
+    notes = [f"changed here: {', '.join(made)}"] if made else []
+    if target != base:
+        notes.append(f"the changed side is {target}, the unchanged one {base}")
+    return tuple(notes)
