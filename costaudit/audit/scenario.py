@@ -91,6 +91,7 @@ def scenario_of(
     metrics: Metrics, requests: Sequence[RequestRow], step_time: StepTime, prices: Prices
 ) -> Scenario:
     """The audited situation: the replayed requests again and again, under today's knobs."""
+    faster = metrics.device.int8_speedup
     return Scenario(
         shape=step_time.shape,
         step_time=step_time,
@@ -99,6 +100,7 @@ def scenario_of(
         prices=prices,
         devices=metrics.device.count,
         device_kind=metrics.device.kind,
+        int8_speedup=(faster["decode"], faster["prefill"]) if len(faster) > 1 else None,
     )
 
 

@@ -22,12 +22,12 @@ DIGEST = 16  # hexadecimal digits
 
 
 def target_digest(metrics: Metrics) -> str:
-    """The same for all recordings of one model, in one precision, on one kind of device."""
+    """The same for all recordings of one model on one kind of device, whatever its precision."""
     target, device = metrics.target, metrics.device
     shape = asdict(target.shape) if target.shape else {}
     shape.pop("name", None)  # where a model lies does not change it
     text = json.dumps(
-        [target.kind, target.engine, shape or target.model, target.dtype, device.name],
+        [target.kind, target.engine, shape or target.model, device.name],
         sort_keys=True,
         default=str,
     )

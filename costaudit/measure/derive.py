@@ -95,6 +95,9 @@ def derive(recording: Recording) -> Derived:
 def _precision(target: Target, reading: Reading) -> Precision:
     """Bytes of a weight by the target's dtype; of a cache element as the tensors hold it."""
     weight = ELEMENT_BYTES.get(target.dtype)
+    quantized = target.knobs.get("quantization")
+    if quantized is not None and quantized.value == "int8":
+        weight = 1.0
     if weight is None:
         raise InconclusiveError(f"the size of a {target.dtype} weight is not known to costaudit")
     element = reading.fact("kv", "element_bytes")

@@ -30,6 +30,11 @@ def device_metrics(reading: Reading) -> DeviceMetrics:
         datasheet_bandwidth_bytes_per_s=reading.value(
             "device", "datasheet_bandwidth_bytes_per_s", "device.datasheet_bandwidth_bytes_per_s"
         ),
+        int8_speedup={
+            phase: float(ratio)
+            for phase, ratio in reading.table("device", "int8_speedup").items()
+            if is_number(ratio) and ratio > 0
+        },
     )
 
 

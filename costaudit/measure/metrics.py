@@ -102,6 +102,7 @@ class DeviceMetrics:
     peak_bandwidth_bytes_per_s: Value
     datasheet_flops: Value
     datasheet_bandwidth_bytes_per_s: Value
+    int8_speedup: Mapping[str, float] = field(default_factory=dict)  # by phase, of linear layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from costaudit.probe.draw import context_scale, draw
 from costaudit.record import about, kv, pressure, replay, steps
+from costaudit.record.engines.engine import QuantizableEngine
 from costaudit.record.peaks import measure_peaks
 from costaudit.record.run import (
     LADDER_SHARE,
@@ -25,6 +26,8 @@ from costaudit.recording.rows import Fact, Task
 if TYPE_CHECKING:
     from costaudit.record.options import ProfileOptions
 
+MANY_ROWS = 128  # of a step that multiplies rather than reads
+
 Stage = Callable[[Run, Task], None]
 
 
@@ -38,6 +41,7 @@ def first_tasks(options: ProfileOptions) -> tuple[Task, ...]:
         "about": 0.1,
         "peaks": options.time_budget_s * PEAKS_SHARE / 2,
         "kv": 0.2,
+        "kernels": 0.5,
         "calibrate": options.time_budget_s * rest,
     }
     return tuple(Task(id=k, kind=k, spec={"est_s": est_s}) for k, est_s in planned.items())
@@ -72,6 +76,18 @@ def _better(fact: Fact, before: Fact | None) -> Fact:
     return replace(fact, value=max(values))
 
 
+def _kernels(run: Run, task: Task) -> None:
+    """What the change to int8 would do to this model's own layers, at few rows and at many."""
+    rows = (run.batch_size, MANY_ROWS)
+    found = run.engine.int8_speedups(rows) if isinstance(run.engine, QuantizableEngine) else {}
+    facts = []
+    if found:
+        value = {"decode": found[rows[0]], "prefill": found[rows[1]]}
+        why = f"seconds of its linear layers over those of their int8, at {rows[0]} and {rows[1]}"
+        facts.append(Fact(subject="device", name="int8_speedup", value=value, why=f"{why} rows"))
+    run.recording.add(*facts, done=task.id)
+
+
 def _calibrate(run: Run, task: Task) -> None:
     """The longest context that the workload will reach decides how far the probes go."""
     context = run.engine.target.known_shape.max_context_tokens
@@ -85,6 +101,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
         "about": _about,
         "peaks": _peaks,
         "kv": kv.measure_kv,
+        "kernels": _kernels,
         "calibrate": _calibrate,
         "step": steps.step,
         "span": span,
@@ -100,6 +117,7 @@ DOING: Mapping[str, str] = MappingProxyType(
         "about": "looking at target and device",
         "peaks": "measuring the device's peaks",
         "kv": "weighing the KV cache",
+        "kernels": "timing int8 kernels",
         "calibrate": "sizing the probes",
         "step": "timing prefill and decode steps",
         "span": "reading the driver's counters",

@@ -99,6 +99,8 @@ class Scenario:
 
     `device_kind` is "cpu" or "cuda", "" where unknown: low-precision kernels differ by it.
     `devices` are those of one replica; the traffic is spread over `replicas` of them by `router`.
+    `int8_speedup` is what int8 was measured to do to this model's layers at the rows of decoding
+    and of prefill; None where nobody measured it.
     """
 
     shape: ModelShape
@@ -110,3 +112,4 @@ class Scenario:
     device_kind: str = ""
     replicas: int = 1
     router: Router = Router.ROUND_ROBIN
+    int8_speedup: tuple[float, float] | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from costaudit.target.load import StepLoad
     from costaudit.target.target import Target
@@ -78,6 +78,14 @@ class LocalEngine(Protocol):
 
     def close(self) -> None:
         """Let the model go."""
+
+
+@runtime_checkable
+class QuantizableEngine(Protocol):
+    """An engine that can hold its layers against their int8."""
+
+    def int8_speedups(self, rows: Sequence[int]) -> Mapping[int, float]:
+        """Seconds of its linear layers over those of their int8, by rows; empty: no int8 here."""
 
 
 @runtime_checkable

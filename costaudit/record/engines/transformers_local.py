@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from costaudit.ground.errors import UsageError
 from costaudit.record.engines.clock import Clock, clock_for
 from costaudit.record.engines.engine import PreparedSteps, ReplayedSpan, Timing
+from costaudit.record.engines.int8 import speedups
 from costaudit.record.engines.kv_tensors import (
     filled_cache,
     held_bytes,
@@ -25,7 +26,7 @@ from costaudit.target.load import StepLoad, prefill_load
 from costaudit.target.work import kv_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from costaudit.target.target import Target
 
@@ -172,6 +173,16 @@ class TransformersEngine:
             logits = self._model(input_ids=row, use_cache=False).logits[0, :-1].float()
             losses = torch.nn.functional.cross_entropy(logits, row[0, 1:], reduction="none")
             return losses.tolist(), logits.argmax(dim=-1).tolist()
+
+    def int8_speedups(self, rows: Sequence[int]) -> Mapping[int, float]:
+        """How much faster int8 multiplies this model's layers, by rows; empty where it is none.
+
+        Dynamic int8 runs on a CPU only, and what is quantized has no layers to compare with.
+        """
+        if self.device_kind != "cpu" or "quantization" in self.target.knobs:
+            return {}
+        with memory_errors("a part of the model in int8"):
+            return speedups(self._model, self.timed, rows)
 
     def memory_bytes(self) -> tuple[int, int]:
         """(used, total) bytes: of the GPU, or of this process and what it may use of the host."""
