@@ -29,6 +29,10 @@ class LocalFlags:
     ] = False
     batch_size: Annotated[int | None, _flag("--batch-size", "Sequences per static batch.")] = None
     kv_budget: Annotated[str | None, _flag("--kv-budget", "Memory for the KV cache: 4GiB.")] = None
+    cache: Annotated[str, _flag("--cache", "dynamic, or static: allocated once.")] = "dynamic"
+    quantize: Annotated[str, _flag("--quantize", "none, or int8: linear layers, CPU only.")] = (
+        "none"
+    )
 
 
 Target = Annotated[

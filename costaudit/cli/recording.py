@@ -60,6 +60,8 @@ def _local(asked: Asked, listener: Any) -> Path:
         probe=asked.probe,
         batch_size=asked.local.batch_size,
         kv_budget_bytes=bytes_of(asked.local.kv_budget),
+        cache=asked.local.cache,
+        quantize=asked.local.quantize,
     )
     return record_profile(options, progress=listener)
 
