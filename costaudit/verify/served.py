@@ -35,6 +35,7 @@ MEANT_TO_DIFFER: Mapping[str, frozenset[str]] = {
     "parallelism": frozenset({"device", "devices"}),
     "hardware": frozenset({"device", "devices", "driver"}),
 }
+MOST_ALONE = 2  # recordings as long as RUN; against one recording more would not tell more
 LEAST_S = 30.0  # of a recording: shorter ones seldom reach a steady state
 
 
@@ -63,6 +64,7 @@ def measure_server(
         folder = Path(name)
         probing = _probing(run, before)
         if baseline is None:
+            rounds = min(rounds, MOST_ALONE)
             seen = _alone(replace(probing, url=target), rounds, folder, progress)
             base: list[Observation] = [before]
             changes = {
