@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from costaudit.contrast.change import from_pairs
 from costaudit.ground.errors import UsageError
 from costaudit.plan.prediction import COST
-from costaudit.record.options import EngineSettings, from_meta
+from costaudit.record.options import from_meta
 from costaudit.record.paired import PairedOptions, record_paired
 from costaudit.record.paired_round import LATENCIES
 from costaudit.recording.recording import Recording
@@ -47,34 +47,8 @@ def measure_local(
         UsageError: nothing would differ, or the recording cannot be run again.
         TargetError: a side is no target, failed, or both do not fit into the memory.
     """
-    with Recording.read(run) as recording:
-        recorded = from_meta(recording.meta().get("options"), run)
-        requests = recording.requests()
-    before = recorded.settings
-    after = replace(before, **{k: v for step in steps for k, v in CHANGES.get(step, {}).items()})
-    base = baseline or recorded.target
-    if after == before and target == base:
-        raise UsageError(
-            f"costaudit does not make the change {', '.join(steps)} in its own process",
-            hint=f"it makes {', '.join(CHANGES)}; make others yourself and name the changed"
-            " model as --target",
-        )
-    paired = record_paired(
-        PairedOptions(
-            base=base,
-            new=target,
-            device=recorded.device,
-            dtype=recorded.dtype,
-            dummy_weights=recorded.dummy_weights,
-            trust_remote_code=recorded.trust_remote_code,
-            rounds=rounds,
-            seconds=seconds,
-            base_settings=before,
-            new_settings=after,
-            batches=batches_of(requests),
-        ),
-        progress=progress,
-    )
+    asked = _turns(run, steps, target, baseline)
+    paired = record_paired(replace(asked, rounds=rounds, seconds=seconds), progress=progress)
     logs = {COST: [each.log() for each in paired.rounds]}
     logs |= {name: [each.latency_log(name) for each in paired.rounds] for name in LATENCIES}
     told = {name: rows for name, rows in logs.items() if not any(map(math.isnan, rows))}
@@ -87,7 +61,34 @@ def measure_local(
             for name in logs
             if name not in told
         },
-        notes=_notes(before, after, base, target),
+        notes=_notes(asked),
+    )
+
+
+def _turns(run: Path, steps: Sequence[str], target: str, baseline: str | None) -> PairedOptions:
+    """Both sides as the recording was made, the new one with the changes of the steps."""
+    with Recording.read(run) as recording:
+        recorded = from_meta(recording.meta().get("options"), run)
+        requests = recording.requests()
+    before = recorded.settings
+    after = replace(before, **{k: v for step in steps for k, v in CHANGES.get(step, {}).items()})
+    base = baseline or recorded.target
+    if after == before and target == base:
+        raise UsageError(
+            f"costaudit does not make the change {', '.join(steps)} in its own process",
+            hint=f"it makes {', '.join(CHANGES)}; make others yourself and name the changed"
+            " model as --target",
+        )
+    return PairedOptions(
+        base=base,
+        new=target,
+        device=recorded.device,
+        dtype=recorded.dtype,
+        dummy_weights=recorded.dummy_weights,
+        trust_remote_code=recorded.trust_remote_code,
+        base_settings=before,
+        new_settings=after,
+        batches=batches_of(requests),
     )
 
 
@@ -99,12 +100,10 @@ def batches_of(requests: Sequence[RequestRow]) -> tuple[tuple[tuple[int, int], .
     return tuple(tuple(batches[place]) for place in sorted(batches))
 
 
-def _notes(
-    before: EngineSettings, after: EngineSettings, base: str, target: str
-) -> tuple[str, ...]:
-    was, is_now = asdict(before), asdict(after)
+def _notes(asked: PairedOptions) -> tuple[str, ...]:
+    was, is_now = asdict(asked.base_settings), asdict(asked.new_settings)
     made = [f"{name} {was[name]} to {is_now[name]}" for name in was if was[name] != is_now[name]]
     notes = [f"changed here: {', '.join(made)}"] if made else []
-    if target != base:
-        notes.append(f"the changed side is {target}, the unchanged one {base}")
+    if asked.new != asked.base:
+        notes.append(f"the changed side is {asked.new}, the unchanged one {asked.base}")
     return tuple(notes)

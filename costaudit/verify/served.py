@@ -60,23 +60,19 @@ def measure_server(
     expected = frozenset[str]().union(
         *(MEANT_TO_DIFFER.get(step.category, frozenset()) for step in steps)
     )
+    probing = replace(_probing(run, before), url=target)
     with tempfile.TemporaryDirectory(prefix="costaudit-verify-") as name:
         folder = Path(name)
-        probing = _probing(run, before)
         if baseline is None:
             rounds = min(rounds, MOST_ALONE)
-            seen = _alone(replace(probing, url=target), rounds, folder, progress)
-            base: list[Observation] = [before]
-            changes = {
-                metric: change
-                for metric in METRICS
-                if (change := change_between(base, seen, metric)) is not None
-            }
+            base, seen = [before], _alone(probing, rounds, folder, progress)
+            told = {metric: change_between(base, seen, metric) for metric in METRICS}
+            changes = {metric: change for metric, change in told.items() if change is not None}
             how = f"{rounds} recordings of the changed server against the recording alone"
         else:
             probing = replace(probing, time_budget_s=max(seconds / rounds / 2, LEAST_S))
-            sides = (replace(probing, url=url) for url in (baseline, target))
-            pairs = recorded_pairs(*sides, pairs=rounds, folder=folder, progress=progress)
+            old = replace(probing, url=baseline)
+            pairs = recorded_pairs(old, probing, pairs=rounds, folder=folder, progress=progress)
             base, seen = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
             logs = pair_logs(pairs)
             changes = {name: from_pairs(logs[name]) for name in METRICS if name in logs}

@@ -54,13 +54,8 @@ def open_local(
         TargetError: the target is no causal language model, is damaged, or does not fit.
     """
     require_torch()
-    check_settings(settings)
     place = choose_device(device)
-    if settings.quantize != "none" and place.type != "cpu":
-        raise UsageError(
-            f"{settings.quantize} is torch's dynamic quantization, which runs on a CPU only",
-            hint="on a GPU name a quantized checkpoint as the target",
-        )
+    _check_settings(settings, place)
     source = find_source(
         target, dummy_weights=dummy_weights, trust_remote_code=trust_remote_code, revision=revision
     )
@@ -76,14 +71,17 @@ def open_local(
     config = load_config(source, trust_remote_code=trust_remote_code)
     build = dummy_model if source.weights == "dummy" else trained_model
     model = build(source, config, chosen, place, trust_remote_code=trust_remote_code)
-    return wrap_model(
-        model,
-        name=source.name,
-        weights=source.weights,
-        dtype_why=why,
-        ranges=ranges,
-        settings=settings,
-    )
+    told = {"name": source.name, "weights": source.weights, "dtype_why": why}
+    return wrap_model(model, **told, ranges=ranges, settings=settings)
+
+
+def _check_settings(settings: EngineSettings, place: Any) -> None:
+    check_settings(settings)
+    if settings.quantize != "none" and place.type != "cpu":
+        raise UsageError(
+            f"{settings.quantize} is torch's dynamic quantization, which runs on a CPU only",
+            hint="on a GPU name a quantized checkpoint as the target",
+        )
 
 
 def wrap_model(
