@@ -67,7 +67,8 @@ def score_text(options: QualityOptions, *, progress: Listener) -> Scored:
     """
     ids, notes = _tokens(options, _read(options.text))
     windows: list[Sequence[int]] = []
-    found, weights = [], ""
+    found: list[list[tuple[list[float], list[int]]]] = []
+    weights = ""
     for name, settings in ((options.base, AS_IT_COMES), (options.new, options.new_settings)):
         progress(Progress(fraction=len(found) / 2, label=f"scoring {name}", seconds_left=None))
         engine = _open(options, name, settings)
@@ -135,7 +136,7 @@ def _tokens(options: QualityOptions, text: str) -> tuple[list[int], tuple[str, .
         trust_remote_code=options.trust_remote_code,
         revision=None,
     )
-    most, notes = options.most_tokens, []
+    most, notes = options.most_tokens, list[str]()
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(

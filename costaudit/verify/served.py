@@ -64,18 +64,17 @@ def measure_server(
     with tempfile.TemporaryDirectory(prefix="costaudit-verify-") as name:
         folder = Path(name)
         if baseline is None:
-            rounds = min(rounds, MOST_ALONE)
             base, seen = [before], _alone(probing, rounds, folder, progress)
             told = {metric: change_between(base, seen, metric) for metric in METRICS}
             changes = {metric: change for metric, change in told.items() if change is not None}
-            how = f"{rounds} recordings of the changed server against the recording alone"
+            how = f"{len(seen)} recordings of the changed server against the recording alone"
         else:
             probing = replace(probing, time_budget_s=max(seconds / rounds / 2, LEAST_S))
             old = replace(probing, url=baseline)
             pairs = recorded_pairs(old, probing, pairs=rounds, folder=folder, progress=progress)
             base, seen = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-            logs = pair_logs(pairs)
-            changes = {name: from_pairs(logs[name]) for name in METRICS if name in logs}
+            logs = pair_logs(pairs).items()
+            changes = {metric: from_pairs(rows) for metric, rows in logs if metric in METRICS}
             how = f"A-B-B-A over both servers, {rounds} pairs of recordings"
         after = _metrics(folder)
     unlike = differences(base, seen, expected=expected)
@@ -100,6 +99,7 @@ def _alone(
     from costaudit.record.probing.profile import record_server
 
     seen = []
+    rounds = min(rounds, MOST_ALONE)
     for number in range(rounds):
         told = f"recording {number + 1} of {rounds}"
         progress(Progress(fraction=number / rounds, label=told, seconds_left=None))

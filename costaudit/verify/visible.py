@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,8 @@ class Seen:
 
     def as_set(self, changed: Scenario) -> Scenario:
         """The scenario with the settings as they really are."""
-        return replace(changed, knobs=replace(changed.knobs, **dict(self.set_to)))
+        settings: dict[str, Any] = dict(self.set_to)
+        return replace(changed, knobs=replace(changed.knobs, **settings))
 
 
 def look(before: Metrics, after: Metrics, today: Scenario, changed: Scenario) -> Seen:
