@@ -32,6 +32,7 @@ from contest.install import NotInstalledError
 from contest.kept import keep, kept
 from contest.play import Row, middle, play
 from contest.scenes import KINDS, Scene, scenes
+from contest.summary import summary
 from contest.table import notes, tables, verdicts
 from peers import every_peer
 
@@ -66,6 +67,8 @@ def main() -> int:
         told = {"machine": machine, "absent": absent, "runs": [asdict(row) for row in rows]}
         told |= {"medians": [asdict(row) for row in medians]}
         print(json.dumps({**told, "bars": [asdict(bar) for bar in found]}))
+    elif asked.markdown:
+        print("\n".join(summary(medians)))
     else:
         print(" · ".join(f"{name} {value}" for name, value in machine.items()))
         lines = (*tables(medians), *notes(medians, present, absent), *verdicts(found))
@@ -95,6 +98,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short runs, for a first look")
     parser.add_argument("--kinds", help=f"kinds of scenes that are played, of {','.join(KINDS)}")
     parser.add_argument("--into", type=Path, help="a file that keeps runs; its own count too")
+    parser.add_argument("--markdown", action="store_true", help="one table in Markdown, no more")
     parser.add_argument("--json", action="store_true", help="every run and every median")
     asked = parser.parse_args()
     try:

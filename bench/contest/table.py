@@ -23,17 +23,19 @@ shared: events read together with an earlier one, whose stamp they have; – the
 WRONG_MS = 1.0  # a reported middle that is off by more is marked with !
 
 
-def _number(value: float | None, form: str = ".2f") -> str:
+def number(value: float | None, form: str = ".2f") -> str:
+    """A figure, or – where it is not known."""
     return "–" if value is None else format(value, form)
 
 
-def _signed(value: float | None) -> str:
-    return _number(value, "+.2f" if value is None or abs(value) < 100 else "+.0f")
+def signed(value: float | None) -> str:
+    """An error with its sign."""
+    return number(value, "+.2f" if value is None or abs(value) < 100 else "+.0f")
 
 
 def _bounded(error: float | None, bound: float | None) -> str:
     """An error, and by how much the tool says that it may be off."""
-    return _signed(error) + ("" if bound is None else f" ≤{bound:.2f}")
+    return signed(error) + ("" if bound is None else f" ≤{bound:.2f}")
 
 
 def _p99(shown: str, samples: int) -> str:
@@ -43,21 +45,21 @@ def _p99(shown: str, samples: int) -> str:
 
 def _marked(value: float | None, error: float | None) -> str:
     wrong = error is not None and abs(error) > WRONG_MS
-    return _number(value) + (" !" if wrong else "")
+    return number(value) + (" !" if wrong else "")
 
 
 Column = tuple[str, "Callable[[Row], str]"]
 
 COSTS: tuple[Column, ...] = (
-    ("req/s", lambda row: _number(row.requests_per_s, ".1f")),
-    ("CPU s/1k tok", lambda row: _number(row.load_cpu_s_per_1k_tokens, ".4f")),
-    ("with start-up", lambda row: _number(row.cpu_s_per_1k_tokens, ".4f")),
-    ("RSS MB", lambda row: _number(row.peak_rss_mb, ".0f")),
-    ("procs", lambda row: _number(row.processes, "d")),
-    ("conns", lambda row: _number(row.connections, "d")),
-    ("got/asked", lambda row: f"{_number(row.received, 'd')}/{row.asked}"),
-    ("fixed s", lambda row: _number(row.fixed_s, ".2f")),
-    ("load avg", lambda row: _number(row.load_average, ".1f")),
+    ("req/s", lambda row: number(row.requests_per_s, ".1f")),
+    ("CPU s/1k tok", lambda row: number(row.load_cpu_s_per_1k_tokens, ".4f")),
+    ("with start-up", lambda row: number(row.cpu_s_per_1k_tokens, ".4f")),
+    ("RSS MB", lambda row: number(row.peak_rss_mb, ".0f")),
+    ("procs", lambda row: number(row.processes, "d")),
+    ("conns", lambda row: number(row.connections, "d")),
+    ("got/asked", lambda row: f"{number(row.received, 'd')}/{row.asked}"),
+    ("fixed s", lambda row: number(row.fixed_s, ".2f")),
+    ("load avg", lambda row: number(row.load_average, ".1f")),
 )
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "level": (
@@ -72,9 +74,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
             "ITL p99 err",
             lambda row: _p99(_bounded(row.itl_p99_error_ms, row.itl_p99_bound_ms), row.itl_samples),
         ),
-        ("shared", lambda row: _number(row.shared_events, "d")),
-        ("true TTFT p99", lambda row: _number(row.true_ttft_p99_ms)),
-        ("true ITL p99", lambda row: _number(row.true_itl_p99_ms)),
+        ("shared", lambda row: number(row.shared_events, "d")),
+        ("true TTFT p99", lambda row: number(row.true_ttft_p99_ms)),
+        ("true ITL p99", lambda row: number(row.true_itl_p99_ms)),
         *COSTS,
     ),
     "stream": (
@@ -85,14 +87,14 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
             "TPOT p50 (20)",
             lambda row: _marked(row.tpot_p50_ms, row.tpot_p50_ms and row.tpot_p50_ms - 20),
         ),
-        ("load avg", lambda row: _number(row.load_average, ".1f")),
+        ("load avg", lambda row: number(row.load_average, ".1f")),
     ),
     "stall": (
-        ("true ITL p99", lambda row: _number(row.true_itl_p99_ms)),
+        ("true ITL p99", lambda row: number(row.true_itl_p99_ms)),
         ("ITL p99", lambda row: _marked(row.itl_p99_ms, row.itl_p99_error_ms)),
-        ("load avg", lambda row: _number(row.load_average, ".1f")),
+        ("load avg", lambda row: number(row.load_average, ".1f")),
     ),
-    "ceiling": (("tok/s", lambda row: _number(row.tokens_per_s, ",.0f")), *COSTS),
+    "ceiling": (("tok/s", lambda row: number(row.tokens_per_s, ",.0f")), *COSTS),
 }
 TITLES = {
     "level": "Paced server, TTFT 200 ms, 64 tokens at 20 ms; errors in ms, reported minus logged",

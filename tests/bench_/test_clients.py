@@ -195,6 +195,18 @@ def test_runs_are_kept_and_the_table_marks_what_stands_on_little(tmp_path):
     assert ours.count("*") == 1
 
 
+def test_the_summary_has_a_row_for_each_tool_and_names_what_is_misread():
+    from contest.summary import summary
+
+    wrong = {"scene": "early role chunk", "kind": "stream", "ttft_p50_error_ms": -199.7}
+    rows = [row(), row("vllm-rust"), row("vllm-rust", **wrong, itl_p50_error_ms=0.0)]
+    head, _, ours, rust = summary(rows)
+    assert len({line.count("|") for line in (head, ours, rust)}) == 1
+    assert ours.startswith("| costaudit | +0.02 / – |")
+    assert "early role chunk" in rust
+    assert "early role chunk" not in ours
+
+
 def test_a_wrong_middle_is_marked():
     from contest.table import tables
 
