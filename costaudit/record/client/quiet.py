@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SWITCH_S = 0.0005  # another thread of this process gives way after so long, not after 5 ms
+_SWITCH_S = 0.0001  # another thread of this process gives way after so long, not after 5 ms
 
 
 @contextmanager
