@@ -13,7 +13,7 @@ from paced_server import Paced, paced_server
 from costaudit.audit.document import schema
 from costaudit.recording.recording import Recording
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 GAP_S, SCALE, SECONDS = 0.5, 0.1, 6
 
 
@@ -30,7 +30,7 @@ def test_a_trace_is_sent_when_it_is_due(tmp_path):
             check=False,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=280,
         )
     assert done.returncode in (0, 3), done.stderr
     document = json.loads(done.stdout)

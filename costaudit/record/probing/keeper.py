@@ -20,6 +20,7 @@ ROWS_AT_ONCE = 64  # answers per transaction while a rung runs
 # Failures without an answer in between: so many end a rung (or two per stream) …
 FEWEST_IN_A_ROW = 8
 FEWEST_AT_ALL = 3  # … and so many, where a rung had no answer at all, end the audit
+UNTOLD = "no reason given"  # … and ends that of one which was cut between its head and its words
 CUT = "cut off"  # how the client begins the error of a request that we cut
 
 
@@ -62,7 +63,8 @@ class Keeper:
             if self.kind and came_s:
                 self.guard.slowing.note(self.kind, answer.task, came_s[0] - answer.intended_s)
         elif not answer.error.startswith(CUT):
-            self.failed = answer
+            if self.failed is None or not answer.error.endswith(UNTOLD):
+                self.failed = answer
             self.guard.failed_in_a_row += 1
         self.watch(answer)
         self.waiting.append(answer)
