@@ -104,7 +104,7 @@ def _knee(knee: Mapping[str, Any] | None) -> list[Fact]:
             note=f"{figures.count(knee['streams'])} streams of {what}",
         )
     ]
-    if "preemptions" in knee:
+    if knee.get("preemptions"):
         facts.append(
             Fact(
                 label="Preemptions there",

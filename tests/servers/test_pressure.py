@@ -34,15 +34,22 @@ concurrency = 2
 
 @pytest.fixture(scope="module")
 def pressed(session_server, tmp_path_factory):
-    """(document, recording) of one audit with --pressure."""
+    """(document, recording) of --pressure: of two tries the first that had time for its rungs."""
     server = session_server("vllm", kv_bytes=KV_BYTES)
-    folder = tmp_path_factory.mktemp("pressure")
+    for _ in range(2):
+        document, path = profiled(server, tmp_path_factory.mktemp("pressure"))
+        if "knee" in document["kv_cache"]["pressure"]:
+            break
+    return document, path
+
+
+def profiled(server, folder):
     path, probe = folder / "run.costaudit", folder / "equal.toml"
     probe.write_text(WORKLOAD)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "costaudit", "profile", server.base_url, "--pressure"),
-            *("--probe", str(probe), "--seconds", "30", "--price", "0.05", "--json"),
+            *("--probe", str(probe), "--seconds", "40", "--price", "0.05", "--json"),
             *("-o", str(path)),
         ],
         check=False,
