@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -22,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from serving.configurator import answers
+from serving.configurator import NotInstalledError, answers
 from serving.kriging import fingerprint, learned_from, read_constants
 from serving.leave_out import KINDS, Guess, guesses
 from serving.table import read_table
@@ -63,8 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _rival(runs: Sequence[Run]) -> dict[int, float | str]:
-    """What aiconfigurator answers, by the run's identity."""
-    return {id(run): told for run, told in zip(runs, answers(runs), strict=True)}
+    """What aiconfigurator answers, by the run's identity; nothing where it cannot be asked."""
+    try:
+        told = answers(runs)
+    except (NotInstalledError, subprocess.SubprocessError) as err:
+        print(f"aiconfigurator cannot be asked here: {err}", file=sys.stderr)
+        return {}
+    return {id(run): answer for run, answer in zip(runs, told, strict=True)}
 
 
 def measure(

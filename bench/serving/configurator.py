@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contest.install import make_venv
-from parts.cache import Part, cache_folder, installed
+from parts.cache import NotInstalledError, Part, cache_folder, installed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from parts.cache import Step
 
     from serving.table import Run
+
+__all__ = ("NotInstalledError", "answers")
 
 VERSION = "0.12.0"
 ASKING = Path(__file__).with_name("ask_aiconfigurator.py")
