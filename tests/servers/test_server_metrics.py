@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from costaudit.facts.metric_map import metric_names
 from costaudit.facts.server_defaults import server_defaults
 from costaudit.measure.server import Own, server_span
+from costaudit.record.meters import prometheus_text
 from costaudit.record.meters.json_loads import loads, slots
 from costaudit.record.meters.metric_sums import summed
 from costaudit.record.meters.prometheus_text import family, read_exposition
@@ -275,3 +276,16 @@ def test_defaults_hang_on_version_and_gpu():
     b200 = {"gpu": "B200", "gpu_memory_bytes": 180 * GIB}
     assert default("max_num_batched_tokens", version="0.24.0", **b200) == 8192
     assert default("max_num_batched_tokens", version="0.32.0", **b200) == 16384
+
+
+def test_a_page_read_again_is_read_anew(monkeypatch):
+    """Labels are remembered, numbers never; nor a line with a time, nor a damaged one."""
+    first = (CAPTURES / "vllm/dp2_after.prom").read_text()
+    odd = 'a{b="c d 1"} 1\na{b="x"} NaN\nb 3 1700000000\nb{broken 4\n'
+    for text in (first + odd, first.replace(" 1.0\n", " 7.5\n") + odd.replace("3 17", "5 17")):
+        again = read_exposition(text)
+        monkeypatch.setattr(prometheus_text, "_known", {})
+        assert read_exposition(text) == again
+        assert again.malformed == 1
+        read_exposition(first + odd)
+    assert [one.value for one in again.series if one.name == "b"] == [5.0]
