@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.bill_section import bill_section
+from costaudit.audit.course_section import course_section
 from costaudit.audit.document import SCHEMA
 from costaudit.audit.folklore_section import folklore_section
 from costaudit.audit.order_section import order_section
@@ -89,6 +90,7 @@ def build_audit(
         document = _document(joined)
         if served:
             document["server"] = server_section(recording)
+        document["course"] = course_section(recording)
         document["instruments"] = instruments_section(recording)
         document["provenance"] = provenance_section(
             recording, joined.derived.metrics.target, joined.derived.metrics

@@ -118,8 +118,9 @@ def counters_section(counters: Counters) -> dict[str, Any]:
 
 
 def percentiles_section(values: Percentiles) -> dict[str, Any]:
-    """p50, p95 and p99 with the number of samples behind them."""
-    return {"p50": values.p50, "p95": values.p95, "p99": values.p99, "samples": values.samples}
+    """p50, p95 and p99 with the number of samples behind them, and the curve where it is known."""
+    section = {"p50": values.p50, "p95": values.p95, "p99": values.p99, "samples": values.samples}
+    return section | ({"curve": [list(point) for point in values.curve]} if values.curve else {})
 
 
 def kv_section(kv: KvMetrics) -> dict[str, Any]:

@@ -42,3 +42,24 @@ def audit(
 
         tell(0.0)
         return build_audit(run, options=options, tell=tell)
+
+
+def audit_or_stored(
+    run: Path, *, price: float | None, reserved_price: float | None, prices: Path | None = None
+) -> dict[str, Any]:
+    """The audit of a recording, or the one that a page or a JSON file holds already.
+
+    Raises:
+        CostauditError: as `audit`; or a price was given for an audit that is written already.
+    """
+    from costaudit.audit.stored import is_stored, read_stored
+    from costaudit.ground.errors import UsageError
+
+    if not is_stored(run):
+        return audit(run, price=price, reserved_price=reserved_price, prices=prices)
+    if (price, reserved_price, prices) != (None, None, None):
+        raise UsageError(
+            f"{run} is an audit whose prices are settled",
+            hint="give the price with the recording that it was made of",
+        )
+    return read_stored(run)

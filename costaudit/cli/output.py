@@ -64,7 +64,7 @@ def check_place(path: Path | None) -> None:
         raise UsageError(f"cannot write {path}: {err.strerror}", hint="name another place") from err
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str | bytes) -> None:
     """Write a file at once: readers see the old one or the new one, never half of it.
 
     Raises:
@@ -73,7 +73,7 @@ def write(path: Path, text: str) -> None:
     check_place(path)
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        half.write_text(text, encoding="utf-8")
+        half.write_bytes(text if isinstance(text, bytes) else text.encode())
         half.replace(path)
     except OSError as err:
         half.unlink(missing_ok=True)

@@ -101,9 +101,9 @@ def price(
     check_place(html)
     document = _priced(_demand(log, served, read), served, paid)
     if html is not None:
-        from costaudit.report.pricing_page import pricing_page
+        from costaudit.report.page import html_page
 
-        write(html, pricing_page(document))
+        write(html, html_page(document))
     if as_json:
         print_json(document)
     else:

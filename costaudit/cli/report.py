@@ -1,35 +1,61 @@
-"""`costaudit report`: the audit of a recording, in the form asked for."""
+"""`costaudit report`: the audit of a recording, or a trend over several, in the form asked for."""
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - read by typer
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from costaudit.cli.options import Price, PriceBook, ReservedPrice  # noqa: TC001 - read by typer
 
+Runs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN...",
+        help="A recording, or an audit as html or json; several show how cost went.",
+    ),
+]
+Form = Annotated[str, typer.Option("--format", help="console, html, md, json, csv, svg or png.")]
+Table = Annotated[
+    str | None, typer.Option("--table", help="The table of a csv, such as bill.slices.")
+]
+ChartName = Annotated[
+    str | None, typer.Option("--chart", help="The chart of an svg or png, such as roofline.")
+]
+
 
 def report(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A recording, such as demo.costaudit.")
-    ],
+    runs: Runs,
     *,
-    form: Annotated[str, typer.Option("--format", help="console, html, md or json.")] = "console",
+    form: Form = "console",
+    table: Table = None,
+    chart: ChartName = None,
     out: Annotated[Path | None, typer.Option("-o", help="Write to this file.")] = None,
     price: Price = None,
     reserved_price: ReservedPrice = None,
     prices: PriceBook = None,
 ) -> None:
     """Render the audit of a recording; needs no model and no GPU."""
-    from costaudit.cli.audit import audit
     from costaudit.cli.output import check_place, terminal, write
-    from costaudit.report.render import format_named, render
+    from costaudit.report.render import check_part, format_named, render
 
     wanted = format_named(form)
+    part = check_part(wanted, table=table, chart=chart)
     check_place(out)
-    document = audit(run, price=price, reserved_price=reserved_price, prices=prices)
+    book = {"price": price, "reserved_price": reserved_price, "prices": prices}
+    document = _document(runs, book)
     if out is None:
-        typer.echo(render(document, wanted, **terminal()), nl=False, color=True)
+        typer.echo(render(document, wanted, part=part, **terminal()), nl=False, color=True)
     else:
-        write(out, render(document, wanted))
+        write(out, render(document, wanted, part=part))
+
+
+def _document(runs: list[Path], book: dict[str, Any]) -> dict[str, Any]:
+    from costaudit.cli.audit import audit_or_stored
+
+    if len(runs) == 1:
+        return audit_or_stored(runs[0], **book)
+    from costaudit.contrast.trend import trend
+
+    return trend([(run.name, audit_or_stored(run, **book)) for run in runs])

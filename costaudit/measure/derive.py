@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import InconclusiveError
@@ -154,7 +155,21 @@ def spans(samples: Sequence[Sample]) -> tuple[Sample, ...]:
 def _latency(phase: Phase, source: _Source) -> Percentiles:
     if phase is Phase.PREFILL:
         return percentiles([r.ttft_s for r in source.requests if r.ttft_s is not None])
-    return summarised(source.reading.table("replay", "itl_s"))
+    return summarised(source.reading.table("replay", "itl_s"), _gaps_s(source))
+
+
+def _gaps_s(source: _Source) -> list[float]:
+    """Seconds between two tokens in each batch's fastest round, for each request that waited."""
+    fastest: dict[str, list[float]] = {}
+    for name, fact in source.reading.facts.get("replay", {}).items():
+        batch, _, one = name.partition("#")
+        if one and isinstance(fact.value, list) and fact.value:
+            fastest[batch] = min(fastest.get(batch, fact.value), fact.value, key=lambda t: t[-1])
+    gaps = []
+    for request in source.requests:
+        at_s = fastest.get(f"token_s/replay-{request.batch}", [])
+        gaps += [b - a for a, b in pairwise(at_s[: request.output_tokens])]
+    return gaps
 
 
 def fastest_s(reading: Reading, window: Sequence[Sample], phase: Phase) -> float:

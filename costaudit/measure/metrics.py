@@ -21,12 +21,17 @@ Bound = Literal["compute", "bandwidth", "overhead"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
-    """p50, p95, p99; p99 is None below the samples it needs."""
+    """p50, p95, p99; p99 is None below the samples it needs.
+
+    `curve` is the whole distribution, as values at rising shares from 0 (the fastest) to 1 (the
+    slowest); empty where only the percentiles were recorded.
+    """
 
     p50: float | None
     p95: float | None
     p99: float | None
     samples: int
+    curve: tuple[tuple[float, float], ...] = ()  # (share, seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

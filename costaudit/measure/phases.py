@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from costaudit.recording.rows import Phase, RequestRow
     from costaudit.target.shape import ModelShape
 
+_CURVE_SHARES = (*(n / 100 for n in range(100)), 0.995, 0.999, 0.9999, 1.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
@@ -116,23 +118,34 @@ def roofline(
 
 
 def percentiles(values: Sequence[float]) -> Percentiles:
-    """p50, p95 and, with enough samples behind it, p99."""
+    """p50, p95 and, with enough samples behind it, p99; with the whole distribution."""
     if not values:
         return Percentiles(p50=None, p95=None, p99=None, samples=0)
+    ordered = sorted(values)
     return Percentiles(
-        p50=percentile(values, 0.5),
-        p95=percentile(values, 0.95),
-        p99=percentile(values, 0.99) if len(values) >= P99_MIN_SAMPLES else None,
-        samples=len(values),
+        p50=percentile(ordered, 0.5),
+        p95=percentile(ordered, 0.95),
+        p99=percentile(ordered, 0.99) if len(ordered) >= P99_MIN_SAMPLES else None,
+        samples=len(ordered),
+        curve=_curve(ordered),
     )
 
 
-def summarised(table: Mapping[str, float]) -> Percentiles:
-    """The same from percentiles that were recorded as such."""
+def _curve(ordered: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    """Every value where they are few; else percentiles, closer at the slow end, and both ends."""
+    last = len(ordered) - 1
+    if last < len(_CURVE_SHARES):
+        return tuple((place / last if last else 1.0, v) for place, v in enumerate(ordered))
+    return tuple((share, ordered[round(share * last)]) for share in _CURVE_SHARES)
+
+
+def summarised(table: Mapping[str, float], values: Sequence[float] = ()) -> Percentiles:
+    """The same from percentiles that were recorded as such, with the curve of `values`."""
     samples = int(table.get("samples", 0))
     return Percentiles(
         p50=table.get("p50"),
         p95=table.get("p95"),
         p99=table.get("p99") if samples >= P99_MIN_SAMPLES else None,
         samples=samples,
+        curve=_curve(sorted(values)) if values else (),
     )

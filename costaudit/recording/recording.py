@@ -15,6 +15,7 @@ from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from costaudit.ground.errors import TargetError, UsageError
+from costaudit.recording.course import Course, Span, courses, phase_spans
 from costaudit.recording.file import create_file, journal, open_file
 from costaudit.recording.rows import (
     Answer,
@@ -242,6 +243,14 @@ class Recording:
     def gauges(self, meter: str | None = None) -> list[Gauge]:
         """Readings of a meter (or of all), in time order."""
         return [g for g in (Gauge(**r) for r in self._rows(Gauge)) if meter in (None, g.meter)]
+
+    def courses(self) -> tuple[Course, ...]:
+        """Gauges over time, thinned with their extremes kept."""
+        return courses(self._db)
+
+    def phase_spans(self) -> tuple[Span, ...]:
+        """When steps of each phase ran."""
+        return phase_spans(self._db)
 
     def facts(self) -> dict[str, dict[str, Fact]]:
         """The latest fact of each name, by subject."""

@@ -60,6 +60,12 @@ def shares_by_kind(rows: Sequence[SliceRow]) -> dict[str, float]:
     return sums
 
 
+def ideal_text(rows: Sequence[SliceRow]) -> str:
+    """The share of work at the speed of light; unknown where none of its slices is known."""
+    known = [row.share for row in rows if row.kind == IDEAL and row.share is not None]
+    return figures.percent(sum(known) if known else None)
+
+
 def slice_title(identity: str) -> str:
     """A slice as people call it."""
     return _NAMES.get(identity, (OPEN, identity))[1]

@@ -146,6 +146,11 @@ def interval(bounds: Mapping[str, float] | None, *, dollars: bool) -> str:
     return f"{significant(bounds['low'])}{RANGE}{significant(bounds['high'])} device-s"
 
 
+def sentence(text: str) -> str:
+    """A clause as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
 def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
     size, place = float(value), 0
     while abs(size) >= base and place < len(units) - 1:

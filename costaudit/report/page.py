@@ -7,8 +7,12 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
+from costaudit.contrast.trend import SCHEMA as TREND
 from costaudit.ground.shipped import shipped
-from costaudit.report import drawing
+from costaudit.report import figures
+from costaudit.report.figure import figures_of, script_json
+from costaudit.report.pricing_rows import pricing_view
+from costaudit.report.trend_rows import trend_rows
 from costaudit.report.view import view
 
 if TYPE_CHECKING:
@@ -16,30 +20,45 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
+_SCRIPTS = ("vendor/vega-runtime.min.js", "page.js")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$!])")
 
 
 def html_page(document: Mapping[str, Any]) -> str:
-    """One self-contained page; its policy allows nothing but its own style and script.
+    """One self-contained page; its policy allows nothing but its own style and scripts.
+
+    A trend over several runs has a page of its own, and so has a document that holds nothing but
+    ways to pay.
 
     Raises:
         FileNotFoundError: the installation has no templates.
     """
-    seen = view(document)
-    style, script = (asset(name) for name in ("page.css", "page.js"))
-    dollars = document["bill"]["usd_per_1m_tokens"] is not None
+    if document["schema"] == TREND:
+        rows, charts = trend_rows(document), figures_of(document)
+        return _laid_out("trend.html", document, rows=rows, charts=charts)
+    pricing = document["pricing"]
+    priced = pricing_view(pricing) if "demand" in pricing else None
+    charts = figures_of(document)
+    if "bill" not in document:
+        source = pricing["demand"]["source"]
+        return _laid_out("pricing.html", document, p=priced, charts=charts, source=source)
+    return _laid_out("page.html", document, v=view(document), p=priced, charts=charts)
+
+
+def _laid_out(template: str, document: Mapping[str, Any], **parts: Any) -> str:
+    """A template with its style, its scripts, their hashes, and the document to be read back."""
+    style = asset("page.css")
+    scripts = [asset(name) for name in _SCRIPTS]
     return (
         environment(autoescape=True)
-        .get_template("page.html")
+        .get_template(template)
         .render(
-            v=seen,
-            bars=drawing.bars(seen.slices),
-            roofline=drawing.roofline(document),
-            orders=drawing.orders(seen.orders, dollars=dollars),
+            **parts,
+            audit=script_json(document),
             style=style,
-            script=script,
+            scripts=scripts,
             style_hash=source_hash(style),
-            script_hash=source_hash(script),
+            script_hashes=" ".join(map(source_hash, scripts)),
         )
     )
 
@@ -50,7 +69,13 @@ def markdown(document: Mapping[str, Any]) -> str:
     Raises:
         FileNotFoundError: the installation has no templates.
     """
-    text = environment(autoescape=False).get_template("report.md").render(v=view(document))
+    templates = environment(autoescape=False)
+    if document["schema"] == TREND:
+        text = templates.get_template("trend.md").render(rows=trend_rows(document))
+    elif "bill" not in document:
+        text = templates.get_template("pricing.md").render(p=pricing_view(document["pricing"]))
+    else:
+        text = templates.get_template("report.md").render(v=view(document))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -67,13 +92,8 @@ def environment(*, autoescape: bool) -> Environment:
     )
     environment.filters["md"] = markdown_text
     environment.filters["fence"] = markdown_code
-    environment.filters["sentence"] = sentence
+    environment.filters["sentence"] = figures.sentence
     return environment
-
-
-def sentence(text: str) -> str:
-    """A clause as a sentence of its own."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def markdown_text(text: str) -> str:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from costaudit.report import figures
 from costaudit.report.fact_rows import Fact
-from costaudit.report.page import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +39,7 @@ def pricing_facts(pricing: Mapping[str, Any]) -> list[Fact]:
             f"{figures.count(need['most_replicas'])}",
         ),
     ]
-    facts += [Fact(label="Capacity", text=sentence(n)) for n in capacity.get("notes", ())]
+    facts += [Fact(label="Capacity", text=figures.sentence(n)) for n in capacity.get("notes", ())]
     history = pricing["history"]
     return [*facts, *_unit_costs(pricing.get("unit_costs")), *_draws(history), *_regret(history)]
 

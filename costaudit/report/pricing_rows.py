@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from costaudit.report import figures
 from costaudit.report.fact_rows import Fact, Grid
-from costaudit.report.page import sentence
 from costaudit.report.pricing_facts import amount, price_fact, pricing_facts
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def _warnings(pricing: Mapping[str, Any]) -> list[str]:
         for price in pricing["prices"]
         if price["stale"]
     ]
-    found += [sentence(note) for note in pricing["demand"].get("notes", ())]
+    found += [figures.sentence(note) for note in pricing["demand"].get("notes", ())]
     return found
 
 
@@ -136,7 +135,7 @@ def _mark(option: Mapping[str, Any], best: str | None) -> str:
 def _why_not(options: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Each reason against an option once."""
     reasons = (option["why"] for option in options if not option.get("advised", True))
-    return tuple(sentence(why) for why in dict.fromkeys(reasons))
+    return tuple(figures.sentence(why) for why in dict.fromkeys(reasons))
 
 
 def _flips(pricing: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:

@@ -49,6 +49,10 @@ class StepRow:
     evidence: tuple[str, ...]
     engine: str
     snippet: str
+    setting: str  # the snippet's first line that does something
+    needs: str  # titles of the steps without which this one cannot be taken
+    not_when: str
+    verify: str  # what is to be seen once it is in place
     effort: str
     risk: str
     confidence: str
@@ -74,9 +78,25 @@ def step_rows(document: Mapping[str, Any]) -> tuple[list[StepRow], list[StepRow]
     after = {p["id"]: path_cost(p) for p in document["order"].get("best_path", ())}
     entries = sorted(document["playbook"], key=lambda e: (e["rank"] is None, e["rank"] or 0))
     titles = {e["id"]: e["title"] for e in entries}
-    ranked = [_step(e, after, titles) for e in entries if e["verdict"] == "applies"]
-    others = [_step(e, after, titles) for e in entries if e["verdict"] != "applies"]
-    return ranked, others
+    rows = [_step(e, after, titles, _needed(e["id"], entries)) for e in entries]
+    ranked = [row for row in rows if row.verdict == _VERDICT["applies"]]
+    return ranked, [row for row in rows if row.verdict != _VERDICT["applies"]]
+
+
+def _needed(identity: str, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [e["id"] for e in entries if identity in e.get("needed_by", ())]
+
+
+def _page(text: str) -> dict[str, str]:
+    """The sections of a step's page by title."""
+    parts = (part.partition(": ") for part in text.split("\n\n"))
+    return {title: " ".join(body.split()) for title, colon, body in parts if colon}
+
+
+def code_lines(snippet: str) -> list[str]:
+    """The lines of a snippet that do something."""
+    lines = [line.strip() for line in snippet.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def order_rows(document: Mapping[str, Any]) -> list[OrderRow]:
@@ -121,8 +141,14 @@ def _order(
     )
 
 
-def _step(entry: Mapping[str, Any], after: Mapping[str, str], titles: Mapping[str, str]) -> StepRow:
+def _step(
+    entry: Mapping[str, Any],
+    after: Mapping[str, str],
+    titles: Mapping[str, str],
+    needed: Sequence[str],
+) -> StepRow:
     snippet = entry["snippet"] or {"engine": "", "text": ""}
+    page = _page(entry.get("page", ""))
     return StepRow(
         id=entry["id"],
         title=entry["title"],
@@ -139,6 +165,10 @@ def _step(entry: Mapping[str, Any], after: Mapping[str, str], titles: Mapping[st
         evidence=tuple(_evidence(e) for e in entry["evidence"]),
         engine=snippet["engine"],
         snippet=snippet["text"],
+        setting=next(iter(code_lines(snippet["text"])), ""),
+        needs=" and ".join(f"“{titles[i]}”" for i in needed if i in titles),
+        not_when=page.get("When it does not", ""),
+        verify=page.get("Verify", ""),
         effort=_EFFORT[entry["effort"]],
         risk=_RISK[entry["risk"]],
         confidence=_CONFIDENCE[entry["confidence"]],

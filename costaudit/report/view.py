@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.document import why_unknown
-from costaudit.report import bill_rows, counter_rows, fact_rows, figures, server_rows, step_rows
+from costaudit.report import (
+    bill_rows,
+    counter_rows,
+    fact_rows,
+    figures,
+    first_screen,
+    server_rows,
+    step_rows,
+)
 from costaudit.report.folklore_rows import ClaimRow, claim_rows
 from costaudit.report.front_rows import front_grid
 from costaudit.report.pressure_rows import pressure_facts, ramp_grid
@@ -38,6 +46,8 @@ class View:
 
     model: str
     subtitle: str
+    verdict: str
+    amounts: tuple[first_screen.Amount, ...]
     cost: str
     cost_unit: str
     cost_lines: tuple[str, ...]
@@ -83,6 +93,8 @@ def view(document: Mapping[str, Any]) -> View:
     return View(
         model=target["model"],
         subtitle=_subtitle(document),
+        verdict=first_screen.verdict(document, slices),
+        amounts=first_screen.amounts(document),
         cost=figures.per_million(bill["usd_per_1m_tokens"], bill.get("gpu_s_per_1m_tokens")),
         cost_unit="per 1M tokens",
         cost_lines=tuple(_cost_lines(document)),
@@ -149,8 +161,9 @@ def _cost_lines(document: Mapping[str, Any]) -> list[str]:
 def _summary(slices: Sequence[bill_rows.SliceRow], *, dollars: bool) -> str:
     sums = bill_rows.shares_by_kind(slices)
     whole = "dollar" if dollars else "device-second"
+    ideal = bill_rows.ideal_text(slices).replace(figures.UNKNOWN, "an unknown part")
     parts = [
-        f"{figures.percent(sums[bill_rows.IDEAL])} buys work at the speed of light",
+        f"{ideal} buys work at the speed of light",
         f"{figures.percent(sums[bill_rows.WASTE])} is waste with a name",
         f"{figures.percent(sums[bill_rows.OPEN])} is unexplained",
     ]

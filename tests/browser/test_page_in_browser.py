@@ -2,89 +2,45 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from looking import DESK, PAPER, PHONE, boxes, live_charts, look, noticed
+from parts.axe import axe_source
+from parts.cache import NotInstalledError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.browser
 
-DESK = (1280, 800)
-PHONE = (390, 844)
 CLIPBOARD = ("clipboardReadWrite", "clipboardSanitizedWrite")
 BAD_PAGE = """<!doctype html><title>bad</title><div style="width:2000px">wide</div>
 <img src="http://127.0.0.1:9/pixel.png"><script>undefinedFunction()</script>"""
+PAYLOAD = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>'\"{{7*7}}"
+KINDS = ["demo", "vllm"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What the browser noticed while a page was opened."""
-
-    errors: list[str]
-    requests: list[str]
-    sideways_px: int
+@pytest.fixture(scope="session")
+def documents(checkout: Path) -> dict[str, dict[str, Any]]:
+    """The samples of the documentation: real audits."""
+    names = {"demo": "sample.json", "vllm": "sample-server.json"}
+    return {kind: json.loads((checkout / "docs" / n).read_text()) for kind, n in names.items()}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
+@pytest.fixture(scope="session")
+def pages(documents: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("pages")
+    return {kind: written(folder / f"{kind}.html", doc) for kind, doc in documents.items()}
 
 
-@pytest.fixture(scope="module")
-def document(checkout: Path) -> dict[str, Any]:
-    return json.loads((checkout / "tests/report/sample_audit.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def page(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str:
+def written(path: Path, document: dict[str, Any]) -> str:
     from costaudit.report.page import html_page
 
-    path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(html_page(document), encoding="utf-8")
     return path.as_uri()
-
-
-def look(browser: Any, address: str, size: tuple[int, int]) -> Seen:
-    width, height = size
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
-    )
-    for log in ("browser", "performance"):
-        browser.get_log(log)  # what an earlier page left
-    browser.get(address)
-    sent = [
-        message["params"]["request"]["url"]
-        for entry in browser.get_log("performance")
-        if (message := json.loads(entry["message"])["message"])["method"]
-        == "Network.requestWillBeSent"
-    ]
-    return Seen(
-        errors=[entry["message"] for entry in browser.get_log("browser")],
-        requests=[url for url in sent if url != address and not url.startswith("data:")],
-        sideways_px=browser.execute_script(
-            "const page = document.scrollingElement; return page.scrollWidth - arguments[0]",
-            width,
-        ),
-    )
 
 
 def test_the_instruments_see_a_bad_page(browser: Any, tmp_path: Path) -> None:
@@ -95,59 +51,195 @@ def test_the_instruments_see_a_bad_page(browser: Any, tmp_path: Path) -> None:
     assert seen.sideways_px > 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_the_page_is_quiet_alone_and_never_too_wide(
-    browser: Any, page: str, size: tuple[int, int]
+def test_every_chart_comes_to_life_and_the_page_stays_quiet_alone_and_never_too_wide(
+    browser: Any, pages: dict[str, str], size: tuple[int, int], kind: str
 ) -> None:
-    seen = look(browser, page, size)
+    seen = look(browser, pages[kind], size)
     assert seen.errors == []
     assert seen.requests == []
-    assert seen.sideways_px <= 0
+    figures = [box["text"] for box in boxes(browser, "figure.chart")]
+    assert len(live_charts(browser)) == len(figures) > 1
+    for chart in boxes(browser, "figure.chart .live svg"):
+        assert chart["width"] > 0.7 * min(size[0] - 60, 600)
+        assert chart["height"] > 50
+    after = noticed(browser, pages[kind], size[0])
+    assert (after.errors, after.requests) == ([], [])
+    assert after.sideways_px <= 0
 
 
-def boxes(browser: Any, selector: str) -> list[dict[str, Any]]:
-    """Text and place, in CSS pixels, of all that `selector` finds."""
-    return browser.execute_script(
-        """return [...document.querySelectorAll(arguments[0])].map(found => {
-            const { top, bottom, width } = found.getBoundingClientRect();
-            return { text: found.textContent, top, bottom, width };
-        })""",
-        selector,
-    )
-
-
-def test_the_first_screen_holds_the_cost_and_the_first_three_steps(
-    browser: Any, page: str, document: dict[str, Any]
+def test_the_first_screen_holds_the_verdict_the_bill_and_the_first_three_steps(
+    browser: Any, pages: dict[str, str], documents: dict[str, Any]
 ) -> None:
-    look(browser, page, DESK)
+    look(browser, pages["demo"], DESK)
+    document = documents["demo"]
     titles = {step["id"]: step["title"] for step in document["playbook"]}
     first = [titles[step] for step in document["order"]["best"][:3]]
-    assert [card["text"] for card in boxes(browser, "#first .cards h3")] == first
-    for seen in [*boxes(browser, ".cost b"), *boxes(browser, "#first .cards li")]:
-        assert 0 < seen["top"] < seen["bottom"] <= DESK[1]
-        assert seen["width"] > 0
+    cards = boxes(browser, "#first .cards h3")
+    assert [card["text"].lstrip("123") for card in cards] == first
+    seen = [
+        box
+        for s in ("h1", ".amounts dd", "#chart-waterfall .plot svg", "#first .cards li")
+        for box in boxes(browser, s)
+        if box["width"]
+    ]
+    assert len(seen) >= 1 + 2 + 1 + 3
+    for box in seen:
+        assert 0 < box["top"] < box["bottom"] <= DESK[1], box["text"]
+    assert len(boxes(browser, "#first .setting")) == 3
 
 
 def test_the_waterfall_draws_each_slice_as_wide_as_its_share(
-    browser: Any, page: str, document: dict[str, Any]
+    browser: Any, pages: dict[str, str], documents: dict[str, Any]
 ) -> None:
-    look(browser, page, DESK)
-    shares = [s["share"] for s in document["bill"]["slices"] if s["share"] is not None]
-    assert boxes(browser, "#bill h2")[0]["top"] < DESK[1], "it begins on the first screen"
-    drawn = [bar["width"] for bar in boxes(browser, ".waterfall .fill")]
-    whole = boxes(browser, ".waterfall .track")[0]["width"]
+    look(browser, pages["demo"], DESK)
+    live_charts(browser)
+    drawn = [bar["width"] for bar in boxes(browser, "#chart-waterfall .live .mark-rect path")]
+    slices = documents["demo"]["bill"]["slices"]
+    shares = [abs(s["share"]) for s in slices if s["share"] is not None and abs(s["share"]) > 5e-4]
     assert len(drawn) == len(shares)
+    scale = sum(drawn) / sum(shares)
     for width, share in zip(drawn, shares, strict=True):
-        assert width == pytest.approx(share * whole, abs=2)
+        assert width == pytest.approx(share * scale, abs=3)
 
 
-def test_a_snippet_is_copied_by_its_button(browser: Any, page: str) -> None:
-    look(browser, page, DESK)
+def test_pointing_at_a_bar_tells_its_slice(browser: Any, pages: dict[str, str]) -> None:
+    from selenium.webdriver import ActionChains
+
+    look(browser, pages["demo"], DESK)
+    live_charts(browser)
+    bars = browser.find_elements("css selector", "#chart-waterfall .live .mark-rect path")
+    ActionChains(browser).move_to_element(max(bars, key=lambda b: b.size["width"])).perform()
+    (tip,) = boxes(browser, ".tip")
+    assert "share" in tip["text"]
+    assert "%" in tip["text"]
+    assert tip["width"] > 0
+    ActionChains(browser).send_keys("\ue00c").perform()  # Escape
+    assert boxes(browser, ".tip")[0]["width"] == 0
+
+
+def test_a_snippet_is_copied_by_its_button(browser: Any, pages: dict[str, str]) -> None:
+    look(browser, pages["demo"], DESK)
     browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": list(CLIPBOARD)})
     button = browser.find_element("css selector", "button.copy")
     snippet = browser.find_element("css selector", ".snippet code").get_attribute("textContent")
-    browser.execute_script("arguments[0].scrollIntoView()", button)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
     read = "navigator.clipboard.readText().then(arguments[0], arguments[0])"
     assert browser.execute_async_script(read) == snippet
     assert button.text == "copied"
+
+
+def test_keys_alone_reach_the_steps_and_their_buttons(browser: Any, pages: dict[str, str]) -> None:
+    from selenium.webdriver import ActionChains
+
+    look(browser, pages["demo"], DESK)
+    ActionChains(browser).send_keys("\ue004", "\ue007").perform()  # Tab, Enter
+    assert "#step-" in browser.current_url
+    names = set()
+    for _ in range(12):
+        ActionChains(browser).send_keys("\ue004").perform()
+        names.add(browser.execute_script("return document.activeElement.className"))
+    assert "copy" in names
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_no_serious_violation(
+    browser: Any, pages: dict[str, str], kind: str, scheme: str
+) -> None:
+    look(browser, pages[kind], PHONE if kind == "vllm" else DESK, scheme=scheme)
+    live_charts(browser)
+    found = violations(browser)
+    assert [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found] == []
+
+
+def violations(browser: Any) -> list[dict[str, Any]]:
+    try:
+        script = axe_source()
+    except NotInstalledError as err:
+        pytest.skip(str(err))
+    browser.execute_script(script)
+    run = "axe.run(document, {resultTypes: ['violations']}).then(r => arguments[0](r.violations))"
+    found = browser.execute_async_script(run)
+    return [v for v in found if v["impact"] in ("serious", "critical")]
+
+
+def test_axe_sees_a_bad_page(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.html").write_text("<!doctype html><title>x</title><img src='data:,'>")
+    look(browser, (tmp_path / "bad.html").as_uri(), DESK)
+    assert violations(browser)
+
+
+def test_dark_is_dark(browser: Any, pages: dict[str, str]) -> None:
+    colour = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+    fill = "return getComputedStyle(document.querySelector('.live .mark-rect path')).fill"
+    told = {}
+    for scheme in ("light", "dark"):
+        look(browser, pages["demo"], DESK, scheme=scheme)
+        live_charts(browser)
+        told[scheme] = (sum(browser.execute_script(colour)), browser.execute_script(fill))
+    assert told["dark"][0] < 150
+    assert told["light"][0] > 600
+    assert told["dark"][1] != told["light"][1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_paper_has_still_pictures_and_no_table_is_cut(
+    browser: Any, pages: dict[str, str], kind: str
+) -> None:
+    look(browser, pages[kind], PAPER, media="print")
+    live_charts(browser)
+    stills, lives = (boxes(browser, f"figure.chart .{part}") for part in ("still", "live"))
+    assert all(still["width"] > 0 for still in stills)
+    assert all(live["width"] == 0 for live in lives)
+    for table in boxes(browser, "table"):
+        assert table["left"] + table["width"] <= PAPER[0] + 1, table["text"][:60]
+    pdf = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
+    assert base64.b64decode(pdf).startswith(b"%PDF")
+
+
+def test_without_scripts_the_pictures_stand(browser: Any, pages: dict[str, str]) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        look(browser, pages["demo"], DESK)
+        assert len(boxes(browser, ".still svg")) >= 3
+        assert all(picture["width"] > 300 for picture in boxes(browser, ".still svg"))
+        assert boxes(browser, ".live") == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hostile_run_executes_nothing(
+    browser: Any, documents: dict[str, Any], tmp_path: Path, kind: str
+) -> None:
+    address = written(tmp_path / "hostile.html", poisoned(documents[kind]))
+    seen = look(browser, address, DESK)
+    live_charts(browser)
+    assert browser.execute_script("return window.hacked === undefined")
+    assert browser.execute_script("return document.images.length") == 0
+    assert len(boxes(browser, "script:not([type])")) == 2
+    assert (seen.errors, seen.requests) == ([], [])
+    assert noticed(browser, address, DESK[0]).sideways_px <= 0
+    assert "{{7*7}}" in browser.find_element("css selector", "body").text
+
+
+WORDS = (  # of a closed set, or names that other parts of the document refer to
+    *("id", "verdict", "effort", "risk", "confidence", "kind", "schema", "category", "unit"),
+    *("origin", "bound", "weights", "inside", "best", "ids", "needed_by", "what", "form"),
+)
+
+
+def poisoned(node: Any, key: str = "") -> Any:
+    """Every text of a document with markup and script in it, save those of a closed set."""
+    match node:
+        case dict():
+            return {name: poisoned(value, name) for name, value in node.items()}
+        case list():
+            return [poisoned(item, key) for item in node]
+        case str() if key not in WORDS:
+            return f"{node} {PAYLOAD}"
+        case _:
+            return node
