@@ -23,7 +23,20 @@ class Amount:
     note: str
 
 
-def verdict(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstScreen:
+    """What a reader sees before anything else."""
+
+    verdict: str
+    amounts: tuple[Amount, ...]
+
+
+def first_screen(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) -> FirstScreen:
+    """The verdict and the figures beside the waterfall."""
+    return FirstScreen(verdict=_verdict(document, slices), amounts=_amounts(document))
+
+
+def _verdict(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) -> str:
     """One sentence: what a million tokens costs, what of it is waste, what the plan leaves."""
     bill, path = document["bill"], document["order"].get("best_path") or []
     cost = figures.per_million(bill["usd_per_1m_tokens"], bill.get("gpu_s_per_1m_tokens"))
@@ -35,7 +48,7 @@ def verdict(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) -
     return f"{paid}; {steps} it to {path_cost(path[-1])}."
 
 
-def amounts(document: Mapping[str, Any]) -> tuple[Amount, ...]:
+def _amounts(document: Mapping[str, Any]) -> tuple[Amount, ...]:
     """Today's bill, the bill after the plan, and the month where the demand is known."""
     today, after, month = _today(document), _after(document), _month(document)
     return tuple(amount for amount in (today, after, month) if amount is not None)

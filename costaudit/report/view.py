@@ -46,8 +46,7 @@ class View:
 
     model: str
     subtitle: str
-    verdict: str
-    amounts: tuple[first_screen.Amount, ...]
+    first: first_screen.FirstScreen
     cost: str
     cost_unit: str
     cost_lines: tuple[str, ...]
@@ -93,8 +92,7 @@ def view(document: Mapping[str, Any]) -> View:
     return View(
         model=target["model"],
         subtitle=_subtitle(document),
-        verdict=first_screen.verdict(document, slices),
-        amounts=first_screen.amounts(document),
+        first=first_screen.first_screen(document, slices),
         cost=figures.per_million(bill["usd_per_1m_tokens"], bill.get("gpu_s_per_1m_tokens")),
         cost_unit="per 1M tokens",
         cost_lines=tuple(_cost_lines(document)),
