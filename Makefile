@@ -50,7 +50,7 @@ bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says
 	  echo "== $$script $$table"; $(BIN)/python $$script $$table || exit 1; \
 	done
 
-docs: $(VENV)/.dev  ## after `make audit`: quote that audit in README.md, with a picture of its page
+docs: $(VENV)/.dev  ## after `make audit`: quote that audit in the documentation, with pictures of pages
 	$(BIN)/costaudit report demo.costaudit --format json -o docs/sample.json
 	$(BIN)/python docs/generate.py --picture
 

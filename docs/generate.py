@@ -2,7 +2,7 @@
 
     python docs/generate.py             rewrite the marked blocks of both
     python docs/generate.py --check     exit with 1 and a diff where a block is stale
-    python docs/generate.py --picture   also take docs/page.png again (needs Chromium)
+    python docs/generate.py --picture   also take docs/page*.png again (needs Chromium)
 
 A block begins with `<!-- generated: NAME -->` and ends with `<!-- end -->`; NAME is one of BLOCKS.
 The samples are docs/sample.json, a real audit: `costaudit report demo.costaudit --format json`, and
@@ -31,7 +31,10 @@ DOCS = Path(__file__).resolve().parent
 PAGES = (DOCS.parent / "README.md", DOCS / "samples.md")
 SAMPLE = DOCS / "sample.json"
 SERVER_SAMPLE = DOCS / "sample-server.json"
-PICTURE = DOCS / "page.png"
+PICTURES = {"page": 1600, "page-vllm": 1600, "page-pricing": 1400}  # heights in CSS px
+SAMPLES = {"page": SAMPLE, "page-vllm": SERVER_SAMPLE}
+TRACE = "bench/data/traces/servegen_m-large_10min_week1.csv"
+CAPACITY = "docs/capacity.toml"  # of one replica, as a benchmark would tell it
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -109,24 +112,36 @@ def generated(text: str) -> str:
     return BLOCK.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", text)
 
 
-def take_picture() -> None:
-    """A picture of the top of the sample's page, by headless Chromium."""
+def take_pictures() -> None:
+    """Pictures of the tops of three pages: a demo, a vLLM and the pricing of a published trace."""
     from costaudit.report.page import html_page
 
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         sys.exit("no Chromium here: apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "page.html"
-        page.write_text(html_page(sample()), encoding="utf-8")
-        subprocess.run(
-            [
-                *(browser, "--headless=new", "--no-sandbox", "--hide-scrollbars"),
-                *("--window-size=1280,1600", f"--screenshot={PICTURE}", page.as_uri()),
-            ],
-            capture_output=True,
-            check=True,
-        )
+        pages = {name: Path(folder) / f"{name}.html" for name in PICTURES}
+        for name, path in SAMPLES.items():
+            pages[name].write_text(html_page(sample(path)), encoding="utf-8")
+        write_pricing_page(pages["page-pricing"])
+        for name, page in pages.items():
+            picture = DOCS / f"{name}.png"
+            size = f"--window-size=1280,{PICTURES[name]}"
+            flags = ("--headless=new", "--no-sandbox", "--hide-scrollbars", size)
+            wait = "--virtual-time-budget=8000"  # until the charts are alive
+            command = [browser, *flags, wait, f"--screenshot={picture}", page.as_uri()]
+            subprocess.run(command, capture_output=True, check=True)
+
+
+def write_pricing_page(page: Path) -> None:
+    """What `costaudit price` says of a published trace, at a capacity that was made up."""
+    command = ["price", TRACE, "--capacity", CAPACITY, "--price", "3.9", "--html", page]
+    subprocess.run(
+        [sys.executable, "-m", "costaudit", *map(str, command)],
+        cwd=DOCS.parent,
+        capture_output=True,
+        check=True,
+    )
 
 
 def stale(page: Path, old: dict[Path, str], new: dict[Path, str]) -> Iterator[str]:
@@ -146,7 +161,7 @@ def main(flags: set[str]) -> None:
     for page, text in new.items():
         page.write_text(text, encoding="utf-8")
     if "--picture" in flags:
-        take_picture()
+        take_pictures()
 
 
 if __name__ == "__main__":

@@ -55,7 +55,10 @@
     const view = new vega.View(vega.parse(spec, {}, { ast: true }), {
       container: box, expr: vega.expressionInterpreter, hover: true, renderer: "svg", tooltip: tell,
     });
-    const fit = () => view.width(plot.clientWidth).runAsync();
+    const fit = async () => {
+      await view.width(plot.clientWidth).runAsync();
+      await view.resize().runAsync(); // a legend that folded has another height
+    };
     await fit();
     figure.classList.add("is-live");
     new ResizeObserver(fit).observe(plot);
