@@ -50,6 +50,17 @@ def test_a_server_that_runs_fewer_at_once_is_not_asked_for_more():
     assert max(one.streams for one in tried) == 8
 
 
-def test_a_rung_that_was_cut_says_nothing_and_ends_it():
-    cut = Tried(streams=8, prompt=None, full=False, at_once=8, whole=False)
-    assert "did not end" in next_rung([cut], start=8, top=64, prompt=9, longest=99)
+def test_streams_that_were_out_of_step_are_not_taken_for_a_limit_of_the_server():
+    seen = Tried(streams=30, prompt=None, full=False, at_once=27, whole=True)
+    assert next_rung([seen], start=30, top=64, prompt=9, longest=99) == (45, None)
+
+
+def test_a_rung_that_did_not_end_is_tried_with_fewer_streams():
+    tried, asked = [], {"start": 8, "top": 64, "prompt": 9, "longest": 99}
+    for streams in (8, 4, 2, 1):
+        assert next_rung(tried, **asked) == (streams, None)
+        cut = Tried(streams=streams, prompt=None, full=False, at_once=0, whole=False)
+        tried.append(cut)
+    assert "did not end" in next_rung(tried, **asked)
+    whole = Tried(streams=2, prompt=None, full=False, at_once=2, whole=True)
+    assert "did not end" in next_rung([*tried[:2], whole], **asked)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 GROWTH = 1.5  # of streams, from one rung to the next
 CLOSE_SHARE = 0.1  # the knee is known where the rungs around it are this close
+HELD_SHARE = 0.75  # of the streams at once, or fewer: the server lets no more run
+TOO_SLOW = "a rung did not end within the time set aside for it"
 Rung = tuple[int, int | None]  # streams, and the prompt of equal requests (None: the workload's)
 
 
@@ -39,19 +41,21 @@ def next_rung(
 
     The workload's requests over more and more streams, up to `top`; where blocks run out, the knee
     is closed in on. Where they do not, because of `top` or since the server lets no more requests
-    run, prompts are doubled from `prompt` up to `longest` at the most streams that ran.
+    run, prompts are doubled from `prompt` up to `longest` at the most streams that ran. A rung that
+    did not end is tried with half of its streams.
     """
     own = [one for one in tried if one.prompt is None]
     full = min((one.streams for one in own if one.full), default=None)
     spared = [one for one in own if not one.full and (full is None or one.streams < full)]
-    best = max((one.streams for one in spared), default=0)
-    if spared and not spared[-1].whole and spared[-1] is own[-1]:
-        return "a rung did not end within the time set aside for it"
+    best = max((one.streams for one in spared if one.whole), default=0)
+    slow = min((one.streams for one in spared if not one.whole), default=None)
+    if slow is not None:
+        return TOO_SLOW if best or slow == 1 else (slow // 2, None)
     if full is not None:
         return _between(best, full)
     if not own:
         return min(max(1, start), top), None
-    held = next((one.at_once for one in own if one.at_once < one.streams), None)
+    held = next((one.at_once for one in own if one.at_once <= HELD_SHARE * one.streams), None)
     if held is None and best < top:
         return min(top, max(best + 1, round(best * GROWTH))), None
     return _longer(tried, streams=held or top, prompt=prompt, longest=longest)
@@ -71,7 +75,7 @@ def _longer(tried: Sequence[Tried], *, streams: int, prompt: int, longest: int) 
     if last.full:
         return "longer prompts filled the cache"
     if not last.whole:
-        return "a rung did not end within the time set aside for it"
+        return TOO_SLOW
     before = last.prompt or prompt
     if before >= longest:
         return "the longest requests that the server takes do not fill the cache"
