@@ -8,6 +8,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.bill_section import bill_section
+from costaudit.audit.capture_audit import KIND as CAPTURE
+from costaudit.audit.capture_audit import capture_audit
 from costaudit.audit.course_section import course_section
 from costaudit.audit.document import SCHEMA
 from costaudit.audit.folklore_section import folklore_section
@@ -85,6 +87,8 @@ def build_audit(
         InconclusiveError: it holds too little to be audited.
     """
     with Recording.read(path) as recording:
+        if recording.meta().get("kind") == CAPTURE:
+            return capture_audit(recording, options)
         joined = _join(read_judged(recording, options), options, tell or (lambda _: None))
         served = joined.derived.metrics.target.kind == SERVER
         document = _document(joined)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from costaudit.audit.bounds import with_bounds
 from costaudit.audit.calibration import served_step_time
+from costaudit.audit.capture_audit import KIND as CAPTURE
+from costaudit.audit.capture_audit import NO_MODEL
 from costaudit.audit.prices import KnownPrice, known_prices, scenario_prices
 from costaudit.audit.scenario import SERVER, fit_step_time, scenario_of
 from costaudit.audit.served import with_served_phases
 from costaudit.facts.own_prices import NO_OWN_PRICES
+from costaudit.ground.errors import InconclusiveError
 from costaudit.measure.derive import Derived, derive
 from costaudit.measure.served_derive import derive_served
 from costaudit.measure.served_doubts import replay_doubt
@@ -74,7 +77,13 @@ def read_judged(recording: Recording, options: AuditOptions) -> Judged:
     Raises:
         UsageError, InconclusiveError: as `read_situation`.
     """
-    served = recording.meta().get("kind") == SERVER
+    kind = recording.meta().get("kind")
+    if kind == CAPTURE:
+        raise InconclusiveError(
+            f"{recording.path} is an imported capture: {NO_MODEL}, so no what-if starts from it",
+            hint=f"costaudit report {recording.path} shows where device time went",
+        )
+    served = kind == SERVER
     derived = derive_served(recording) if served else derive(recording)
     doubt = replay_doubt(recording) if served else ""
     step_time = served_step_time(recording, derived) if served else _step_time(derived)

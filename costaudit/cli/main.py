@@ -14,6 +14,7 @@ from costaudit.cli import (
     diagnose,
     doctor,
     gate,
+    import_capture,
     price,
     profile,
     report,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.command("profile")(profile.profile)
 app.command("report")(report.report)
+app.command("import")(import_capture.import_capture)
 app.command("gate")(gate.gate)
 app.command("diagnose")(diagnose.diagnose)
 app.command("watch")(watch.watch)

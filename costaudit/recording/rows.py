@@ -31,6 +31,7 @@ class Role(StrEnum):
     REPLAY = "replay"  # a span of the real workload
     LADDER = "ladder"  # one prompt alone, then several together
     ATTACHED = "attached"  # seen in the user's own program
+    CAPTURE = "capture"  # a range in the capture of another profiler; loads may be untold (0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,12 +57,12 @@ def _print(console: Console, seen: View) -> None:
     console.print(seen.summary)
     _heading(console, "Where it goes")
     console.print(_waterfall(console, seen))
-    for row in seen.slices:
-        if row.share is None:
-            console.print(f"  {row.title}: {row.note}.", style="dim")
+    for note, titles in _untold(seen).items():
+        console.print(f"  {', '.join(titles)}: {note}.", style="dim")
     _print_first(console, seen)
-    _heading(console, "Playbook")
-    console.print(_playbook(console, seen))
+    if seen.steps or seen.other_steps:
+        _heading(console, "Playbook")
+        console.print(_playbook(console, seen))
     for step in seen.other_steps:
         console.print(f"  {step.title} ({step.id}) {step.verdict}: {step.why_not}", style="dim")
     for step in (*seen.steps, *seen.other_steps):
@@ -72,6 +72,15 @@ def _print(console: Console, seen: View) -> None:
     _print_verified(console, seen)
     _print_phases(console, seen)
     _print_rest(console, seen)
+
+
+def _untold(seen: View) -> dict[str, list[str]]:
+    """Slices that cannot be told, by the reason."""
+    found: dict[str, list[str]] = {}
+    for row in seen.slices:
+        if row.share is None:
+            found.setdefault(row.note, []).append(row.title)
+    return found
 
 
 def _heading(console: Console, text: str) -> None:
@@ -195,6 +204,10 @@ def _print_verified(console: Console, seen: View) -> None:
 
 
 def _print_phases(console: Console, seen: View) -> None:
+    if seen.capture_ranges:
+        _heading(console, "Device time by range")
+        _print_facts(console, seen.capture)
+        _print_grid(console, seen.capture_ranges)
     _heading(console, "Phases")
     table = _grid("!", ">tokens/s", ">MFU", ">MBU", "!bound by", "!", ">p50", ">p95", ">p99")
     for p in seen.phases:
@@ -222,6 +235,8 @@ def _print_claims(console: Console, seen: View) -> None:
 
 def _print_rest(console: Console, seen: View) -> None:
     for title, facts in (("KV cache", seen.kv), ("Workload", seen.workload)):
+        if seen.capture_ranges:  # a capture knows of neither
+            continue
         _heading(console, title)
         _print_facts(console, facts)
         if facts is seen.kv and seen.pressed and seen.ramp:
@@ -234,7 +249,8 @@ def _print_rest(console: Console, seen: View) -> None:
     _print_claims(console, seen)
     error = seen.steptime[0]
     _heading(console, "How far to trust this")
-    console.print(f"Step-time model: {error.label.lower()} {error.text}; {error.note}")
+    note = f"; {error.note}" if error.note else ""
+    console.print(f"Step-time model: {error.label.lower()} {error.text}{note}")
     for note in seen.notes:
         console.print(note)
     if seen.unknown:

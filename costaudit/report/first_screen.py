@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from costaudit.report import bill_rows, figures
+from costaudit.report.capture_rows import capture_verdict
 from costaudit.report.step_rows import path_cost
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class FirstScreen:
 
 def first_screen(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) -> FirstScreen:
     """The verdict and the figures beside the waterfall."""
-    return FirstScreen(verdict=_verdict(document, slices), amounts=_amounts(document))
+    verdict = capture_verdict(document) or _verdict(document, slices)
+    return FirstScreen(verdict=verdict, amounts=_amounts(document))
 
 
 def _verdict(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) -> str:

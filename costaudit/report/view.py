@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from costaudit.audit.document import why_unknown
 from costaudit.report import (
     bill_rows,
+    capture_rows,
     counter_rows,
     fact_rows,
     figures,
@@ -62,6 +63,8 @@ class View:
     verified_line: str
     front: fact_rows.Grid | None
     claims: list[ClaimRow]
+    capture: list[fact_rows.Fact]
+    capture_ranges: fact_rows.Grid | None
     phases: list[fact_rows.PhaseRow]
     counters: list[fact_rows.Fact]
     kv: list[fact_rows.Fact]
@@ -96,7 +99,8 @@ def view(document: Mapping[str, Any]) -> View:
         cost=figures.per_million(bill["usd_per_1m_tokens"], bill.get("gpu_s_per_1m_tokens")),
         cost_unit="per 1M tokens",
         cost_lines=tuple(_cost_lines(document)),
-        summary=_summary(slices, dollars=bill["usd_per_1m_tokens"] is not None),
+        summary=capture_rows.capture_verdict(document)
+        or _summary(slices, dollars=bill["usd_per_1m_tokens"] is not None),
         plan_line=_plan_line(document, steps),
         warnings=tuple(_warnings(document)),
         slices=slices,
@@ -108,6 +112,8 @@ def view(document: Mapping[str, Any]) -> View:
         verified_line=verified_line(document),
         front=front_grid(document),
         claims=claim_rows(document),
+        capture=capture_rows.capture_facts(document),
+        capture_ranges=capture_rows.capture_grid(document),
         phases=fact_rows.phase_rows(document["phases"]),
         counters=counter_rows.counter_facts(document["phases"]),
         kv=[*fact_rows.kv_facts(document["kv_cache"]), *pressure_facts(document["kv_cache"])],
@@ -169,6 +175,8 @@ def _summary(slices: Sequence[bill_rows.SliceRow], *, dollars: bool) -> str:
 
 
 def _plan_line(document: Mapping[str, Any], steps: Sequence[step_rows.StepRow]) -> str:
+    if "capture" in document:
+        return f"The playbook was not judged: {document['order']['why']}."
     if not steps:
         return "No step of the playbook applies here as far as it could be judged."
     joint, path = document["order"].get("joint"), document["order"].get("best_path") or []

@@ -1,0 +1,1 @@
+"""Captures of other profilers as recordings: Nsight Systems exports, torch.profiler traces."""
