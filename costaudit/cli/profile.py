@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from costaudit.cli.groups import grouped
+from costaudit.cli.nsys import profile_under_nsys
 from costaudit.cli.options import Json, Price, PriceBook, ReservedPrice
 from costaudit.cli.server import ServerFlags, is_server
 from costaudit.ground.errors import InconclusiveError
@@ -46,6 +47,7 @@ Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or 
 Out = Annotated[Path | None, typer.Option("-o", help="The recording. [default: TARGET.costaudit]")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write the HTML page to this file.")]
 Resume = Annotated[Path | None, typer.Option("--resume", help="Go on with this recording.")]
+Nsys = Annotated[bool, typer.Option("--nsys", help="Capture the run with Nsight Systems too.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a recording that is there.")]
 
 
@@ -74,6 +76,7 @@ def profile(
     prices: PriceBook = None,
     resume: Resume = None,
     force: Force = False,
+    nsys: Nsys = False,
     as_json: Json = False,
     local: LocalFlags,
     server: ServerFlags,
@@ -84,14 +87,13 @@ def profile(
     from costaudit.cli.recording import default_path, record, record_alone
 
     name = target or ""
+    path = out or default_path(name)
+    if nsys:
+        profile_under_nsys(name, path)
+        return
     asked = Asked(
-        target=name,
-        path=out or default_path(name),
-        probe=probe,
-        dtype=dtype,
-        local=local,
-        server=server,
-    )
+        target=name, path=path, probe=probe, dtype=dtype, local=local, server=server
+    )  # fmt: skip
     if is_server(name) and (server.rung or server.dry_run):
         record_alone(asked, as_json=as_json)
         return

@@ -35,6 +35,7 @@ import costaudit
 from costaudit.ground.errors import UsageError
 from costaudit.probe.workload import load_workload
 from costaudit.record import about
+from costaudit.record.captures.nsys import captured
 from costaudit.record.keeping import Tell, keep
 from costaudit.record.meters.host import HostMeter
 from costaudit.record.meters.nvml import NvmlMeter, open_nvml
@@ -162,6 +163,7 @@ def _work(
         recording.add(Fact(subject="design", name="warm_up", value=settled))
         stack.enter_context(Sampler(live, lambda rows: recording.add(*rows), recording.clock_s))
         stack.enter_context(_no_collection())
+        stack.enter_context(captured())
         _do_tasks(run, tell)
         recording.add(*(state for meter in live for state in meter.instruments()))
     tell(1.0, "recorded", 0.0)
