@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from costaudit.report import figures
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
 
 _SHOWN = 20  # ranges; the document holds a hundred
 _NO_PHASE = "—"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """What was captured, and whose it is."""
+
+    facts: list[Fact]
+    ranges: Grid
 
 
 def capture_verdict(document: Mapping[str, Any]) -> str:
@@ -30,11 +39,14 @@ def capture_verdict(document: Mapping[str, Any]) -> str:
     return f"Devices were busy {busy} of the captured time{phases}; {lost} could not be attributed."
 
 
-def capture_facts(document: Mapping[str, Any]) -> list[Fact]:
-    """The captured window and how much of its device time has an owner."""
+def capture(document: Mapping[str, Any]) -> Capture | None:
+    """The captured window and its ranges; None for any other audit."""
     seen = document.get("capture")
-    if seen is None:
-        return []
+    return None if seen is None else Capture(facts=_facts(seen), ranges=_grid(seen))
+
+
+def _facts(seen: Mapping[str, Any]) -> list[Fact]:
+    """The captured window and how much of its device time has an owner."""
     busy = seen["busy_s"]
     facts = [
         Fact(label="Captured", text=f"{figures.duration(seen['window_s'])} of devices"),
@@ -55,11 +67,8 @@ def capture_facts(document: Mapping[str, Any]) -> list[Fact]:
     return facts
 
 
-def capture_grid(document: Mapping[str, Any]) -> Grid | None:
+def _grid(seen: Mapping[str, Any]) -> Grid:
     """Device time by range, the longest first."""
-    seen = document.get("capture")
-    if seen is None:
-        return None
     return Grid(
         columns=("phase", "operations", "device time", "share", "range"),
         rows=tuple(

@@ -204,10 +204,10 @@ def _print_verified(console: Console, seen: View) -> None:
 
 
 def _print_phases(console: Console, seen: View) -> None:
-    if seen.capture_ranges:
+    if seen.capture:
         _heading(console, "Device time by range")
-        _print_facts(console, seen.capture)
-        _print_grid(console, seen.capture_ranges)
+        _print_facts(console, seen.capture.facts)
+        _print_grid(console, seen.capture.ranges)
     _heading(console, "Phases")
     table = _grid("!", ">tokens/s", ">MFU", ">MBU", "!bound by", "!", ">p50", ">p95", ">p99")
     for p in seen.phases:
@@ -235,7 +235,7 @@ def _print_claims(console: Console, seen: View) -> None:
 
 def _print_rest(console: Console, seen: View) -> None:
     for title, facts in (("KV cache", seen.kv), ("Workload", seen.workload)):
-        if seen.capture_ranges:  # a capture knows of neither
+        if seen.capture:  # a capture knows of neither
             continue
         _heading(console, title)
         _print_facts(console, facts)

@@ -49,7 +49,7 @@ class View:
     subtitle: str
     first: first_screen.FirstScreen
     cost: str
-    cost_unit: str
+    cost_unit: str = "per 1M tokens"
     cost_lines: tuple[str, ...]
     summary: str
     plan_line: str
@@ -63,8 +63,7 @@ class View:
     verified_line: str
     front: fact_rows.Grid | None
     claims: list[ClaimRow]
-    capture: list[fact_rows.Fact]
-    capture_ranges: fact_rows.Grid | None
+    capture: capture_rows.Capture | None
     phases: list[fact_rows.PhaseRow]
     counters: list[fact_rows.Fact]
     kv: list[fact_rows.Fact]
@@ -97,10 +96,8 @@ def view(document: Mapping[str, Any]) -> View:
         subtitle=_subtitle(document),
         first=first_screen.first_screen(document, slices),
         cost=figures.per_million(bill["usd_per_1m_tokens"], bill.get("gpu_s_per_1m_tokens")),
-        cost_unit="per 1M tokens",
         cost_lines=tuple(_cost_lines(document)),
-        summary=capture_rows.capture_verdict(document)
-        or _summary(slices, dollars=bill["usd_per_1m_tokens"] is not None),
+        summary=capture_rows.capture_verdict(document) or _summary(document, slices),
         plan_line=_plan_line(document, steps),
         warnings=tuple(_warnings(document)),
         slices=slices,
@@ -112,8 +109,7 @@ def view(document: Mapping[str, Any]) -> View:
         verified_line=verified_line(document),
         front=front_grid(document),
         claims=claim_rows(document),
-        capture=capture_rows.capture_facts(document),
-        capture_ranges=capture_rows.capture_grid(document),
+        capture=capture_rows.capture(document),
         phases=fact_rows.phase_rows(document["phases"]),
         counters=counter_rows.counter_facts(document["phases"]),
         kv=[*fact_rows.kv_facts(document["kv_cache"]), *pressure_facts(document["kv_cache"])],
@@ -162,9 +158,9 @@ def _cost_lines(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _summary(slices: Sequence[bill_rows.SliceRow], *, dollars: bool) -> str:
+def _summary(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) -> str:
     sums = bill_rows.shares_by_kind(slices)
-    whole = "dollar" if dollars else "device-second"
+    whole = "dollar" if document["bill"]["usd_per_1m_tokens"] is not None else "device-second"
     ideal = bill_rows.ideal_text(slices).replace(figures.UNKNOWN, "an unknown part")
     parts = [
         f"{ideal} buys work at the speed of light",

@@ -65,9 +65,9 @@ def captured() -> Iterator[None]:
     if not torch.cuda.is_available():
         yield
         return
-    torch.cuda.profiler.start()
+    torch.cuda.profiler.start()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         torch.cuda.synchronize()
-        torch.cuda.profiler.stop()
+        torch.cuda.profiler.stop()  # type: ignore[no-untyped-call]
