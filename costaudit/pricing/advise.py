@@ -106,11 +106,16 @@ def _competes(mix: Mix) -> bool:
 
 
 def _unit_costs(rows: Rows, capacity: Capacity, options: Sequence[Option]) -> UnitCosts | None:
-    """Shadow prices under the cheapest option that is served by replicas alone."""
+    """Shadow prices under the cheapest option that is served by replicas alone.
+
+    None where there is no such option, or where nobody ever asks for a whole replica's work.
+    """
     served = next((o for o in options if o.mix.overflow is None), None)
     if served is None:
         return None
     paid = sum(max(n, served.units) * count for n, count in enumerate(rows.windows.tolist()))
+    if not paid:
+        return None
     paid_h = paid * rows.window_h
     return unit_costs(
         capacity,

@@ -240,6 +240,7 @@ def test_only_what_sets_or_fits_something_has_a_turn_of_its_own():
         "another-gpu": Turn.EARLY,
         "attention-backend": Turn.EARLY,
         "replicas-instead": Turn.EARLY,
+        "static-kv-cache": Turn.EARLY,
         "tensor-parallelism": Turn.EARLY,
         "autoscaling": Turn.LATE,
         "batch-size": Turn.LATE,
