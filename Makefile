@@ -19,7 +19,8 @@ audit: $(VENV)/.local  ## install, then audit the demo model: demo.costaudit and
 test: $(VENV)/.dev check-static  ## install what the tests need, then run the whole suite
 	@.ci/system-parts.sh
 	$(BIN)/python tests/parts/install.py models vllm transformers triton prometheus
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not servers and not browser and not alone"
+	$(BIN)/python -m pytest -m "servers or browser or alone"
 
 check: $(VENV)/.dev check-static  ## lint, types, floors and the fast tests: within a minute
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 -m "not slow and not browser and not gpu"

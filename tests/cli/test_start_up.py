@@ -58,6 +58,7 @@ def used_s(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_help_is_there_within_150_ms():
     taken_s = used_s("--help")
     if taken_s > 0.150:  # a slowed machine: then what typer alone takes is longer, too

@@ -17,7 +17,7 @@ from truth import serving
 from costaudit.ground.stats import percentile
 from costaudit.measure.latency import Latencies
 
-pytestmark = pytest.mark.slow  # all of it together
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # all of it together
 
 
 def latencies(ran, *, open_loop=False):

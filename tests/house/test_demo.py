@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
 
 AUDIT_MAX_S = 90.0  # what the tool promises on two cores
 BUSY = 2.0  # a machine that runs other things too is slower

@@ -13,7 +13,7 @@ from paced_server import Paced, paced_server
 from costaudit.audit.document import schema
 from costaudit.recording.recording import Recording
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 GAP_S, SCALE, SECONDS = 0.5, 0.1, 6
 
 
