@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help audit test check check-static gate fuzz bench docs clean
+.PHONY: help audit test check check-static gate fuzz bench gpu-check docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -46,10 +46,13 @@ bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says
 	    bench/clients.py) table=--quick ;; \
 	    bench/predict_vllm.py) table=bench/changes/full.toml ;; \
 	    bench/exposition_fuzz.py) table="--mutations 50000" ;; \
-	    bench/diagnose_slowdown.py) continue ;; \
+	    bench/diagnose_slowdown.py|bench/gpu_check.py) continue ;; \
 	    *) table= ;; esac; \
 	  echo "== $$script $$table"; $(BIN)/python $$script $$table || exit 1; \
 	done
+
+gpu-check: $(VENV)/.local  ## on a Hopper GPU or newer: what it says of itself beside costaudit
+	$(BIN)/python bench/gpu_check.py
 
 docs: $(VENV)/.dev  ## after `make audit`: quote that audit in the documentation, with pictures of pages
 	$(BIN)/costaudit report demo.costaudit --format json -o docs/sample.json
