@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from gpu import changes, gemms, steps
 from gpu.rows import Row, Table
 
-from costaudit.audit.build import AuditOptions, build_audit
+from costaudit.audit.sections import measured_sections
+from costaudit.audit.situation import AuditOptions, read_situation
 from costaudit.record.engines.open_local import open_local
 from costaudit.record.meters.nvtx_ranges import PhaseRanges
 from costaudit.record.options import DEMO_RUN, EngineSettings, ProfileOptions, Progress
@@ -47,6 +48,7 @@ SHAPE = {
     "max_position_embeddings": 40960, "rms_norm_eps": 1e-5, "rope_theta": 500000.0,
     "tie_word_embeddings": False, "torch_dtype": "bfloat16",
 }  # fmt: skip
+FITTED = ("error_p50_share", "error_p90_share", "fitted_points", "held_out_points")
 NO_NCU = "needs Nsight Compute (ncu), which the wheels do not bring"
 
 
@@ -61,12 +63,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as made:
         run = Path(made) / "run.costaudit"
         document: dict[str, Any] = {}
-        table.measure("recording", 60, lambda: _recorded(asked, run, document))
+        table.measure("recording", asked.seconds / 4, lambda: _recorded(asked, run, document))
         if document:
-            table.measure("steps", 40, lambda: _stepped(asked, run))
+            table.measure("steps", asked.seconds / 12, lambda: _stepped(asked, run))
             for step in ("static-kv-cache", "continuous-batching"):
                 predict = _predict(asked, run, step)
-                table.measure(f"{step}: predicted against measured", 70, predict)
+                table.measure(f"{step}: predicted against measured", asked.seconds / 8, predict)
     table.rows.append(Row(what="DRAM bytes by Nsight Compute", value=None, why=NO_NCU))
     kept = _kept(asked, table, document)
     print(json.dumps(kept, indent=2) if asked.json else _text(table))
@@ -98,7 +100,9 @@ def _recorded(asked: argparse.Namespace, run: Path, document: dict[str, Any]) ->
         **small,
     )
     record_profile(options, progress=_silent)
-    document.update(build_audit(run, options=AuditOptions()))
+    judged = read_situation(run, AuditOptions())  # no plan is searched: that takes its time
+    document.update(measured_sections(judged.situation.metrics))
+    document["steptime"] = {name: getattr(judged.step_time, name) for name in FITTED}
     yield from steps.of_audit(document)
 
 
@@ -150,7 +154,6 @@ def _kept(asked: argparse.Namespace, table: Table, document: dict[str, Any]) -> 
         "measured_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device,
         "rehearsal": asked.rehearse,
-        "provenance": document.get("provenance", {}),
         "rows": [asdict(row) | {"verdict": row.verdict} for row in table.rows],
         "phases": document.get("phases", {}),
         "steptime": document.get("steptime", {}),

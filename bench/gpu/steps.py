@@ -58,7 +58,7 @@ def of_audit(document: Mapping[str, Any]) -> Iterator[Row]:
     fit = document["steptime"]
     points = fit.get("held_out_points")
     what = f"step time, median error on {points} held-out points"
-    yield Row(what=what, value=fit["error_p50_share"], high=ERROR_BAR, why=fit.get("why", ""))
+    yield Row(what=what, value=fit["error_p50_share"], high=ERROR_BAR, why="no probe was held out")
     for phase, bar in BYTES_BARS.items():
         counters = document["phases"][phase].get("counters") or {}
         ratio = counters.get("traffic_over_formula")
