@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from parts import kinds
-from parts.cache import NotInstalledError
+from parts.cache import STAMP, NotInstalledError
 from parts.running import Server
 
 INSTALL_S = 1800  # the first test of a part may have to install it
@@ -47,7 +47,12 @@ def part_or_skip() -> Iterator[None]:
 def start(stack: ExitStack, kind: str, *flags: str, **options: Any) -> Server:
     """A server that lives as long as `stack`; flags and options are those of its `serve`."""
     with part_or_skip():
-        server: Server = stack.enter_context(kinds.module(kind).serve(*flags, **options))
+        module = kinds.module(kind)
+        if module.PART.optional and not (module.PART.folder / STAMP).exists():
+            pytest.skip(
+                f"compiled for long, so only on demand: python tests/parts/install.py {kind}"
+            )
+        server: Server = stack.enter_context(module.serve(*flags, **options))
         return server
 
 
