@@ -16,6 +16,8 @@ class Unit:
     """A piece of the workload that another recording can have run just so: a batch, or a window.
 
     `device_s` is paid for all of it; the phases are None where nobody could tell them apart.
+    `pace_s` is how long the same small work took beside its least disturbed round
+    (record/pace.py); None where that was not looked at.
     """
 
     requests: int
@@ -23,6 +25,7 @@ class Unit:
     device_s: float
     prefill_s: float | None = None
     decode_s: float | None = None
+    pace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,8 @@ class Observation:
         counters: what does not depend on time, by metric.
         units: by a key that names the requests in them.
         latencies_s: percentiles of TTFT and ITL, by metric.
-        within_share: standard error of the window's seconds over themselves, from within this run.
+        within_share: standard error of the window's seconds over themselves, from within this run:
+            its rounds, and how unsteady the machine's pace was.
         contention_share: wall time over the thread's own, less one; how far others disturbed it.
         sm_clock_hz: median clock of a GPU; None on a CPU or where nobody told.
         usd_per_device_h: the price known when this was reduced, with its date; None: unknown.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import math
 from dataclasses import asdict
+from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.prices import known_prices
@@ -29,6 +31,9 @@ SERVER = "server"
 T95 = 2.262  # a server's interval is two-sided 95 % over ten batch means (ground/steady.py)
 DIGEST = 12  # hexadecimal digits that tell two workloads or models apart
 THREAD_TIME = "thread_time"
+# Standard deviation of ln(seconds of the fastest rounds) per that of the machine's pace beside
+# them: bench/gate.py on two busy cores, 0.063 at the best pace where looks at it spread by 0.17.
+UNSETTLED = 0.37
 
 
 def observe(
@@ -60,7 +65,9 @@ def observe(
             counters=counters_of(recording, derived, window),
             units=_units(facts, derived, window),
             latencies_s=_latencies_s(metrics),
-            within_share=_within_share(metrics, window),
+            within_share=math.hypot(
+                _within_share(metrics, window), UNSETTLED * _pace_spread(facts)
+            ),
             contention_share=_contention_share(window),
             sm_clock_hz=_sm_clock_hz(recording),
             usd_per_device_h=prices[0].usd_per_device_h if prices else None,
@@ -119,9 +126,28 @@ def _units(
             device_s=sum(phases[name].values()),
             prefill_s=phases[name].get(Phase.PREFILL),
             decode_s=phases[name].get(Phase.DECODE),
+            pace_s=_pace_s(facts, name),
         )
         for name, rows in batches.items()
     }
+
+
+def _pace_s(facts: Mapping[str, Mapping[str, Fact]], task: str) -> float | None:
+    """Of a batch's rounds the least disturbed: the slower one of the looks on either side of it."""
+    return min(map(max, _looks(facts, task)), default=None)
+
+
+def _pace_spread(facts: Mapping[str, Mapping[str, Fact]]) -> float:
+    """Standard deviation of ln(pace) over all looks; 0 where nobody looked."""
+    looks = [math.log(seconds) for pair in _looks(facts) for seconds in pair]
+    return stdev(looks) if len(looks) > 1 else 0.0
+
+
+def _looks(facts: Mapping[str, Mapping[str, Fact]], task: str = "") -> list[list[float]]:
+    """What was seen of the machine's pace, s: before and after each round of a batch, or of all."""
+    begin = f"pace_s/{task}#" if task else "pace_s/"
+    found = [f.value for name, f in facts.get("replay", {}).items() if name.startswith(begin)]
+    return [[float(s) for s in pair] for pair in found if isinstance(pair, list) and pair]
 
 
 def _fastest(window: Sequence[Sample], task: str) -> dict[str, float]:

@@ -28,6 +28,9 @@ FREEDOM = 2  # degrees of freedom from which the spread is taken as learned
 # Thread seconds that a neighbour on the same memory adds, per share of wall time that it takes:
 # bench/gate.py beside other programs saw 0.1 in the median and, over two models, 0.34 at most.
 CONTENTION = 0.35
+# Of the same small work beside each batch (record/pace.py): looks this close, as ln, are one pace.
+# What it loses beyond that a batch may have lost too; bench/gate.py saw batches lose less.
+SAME_PACE = 0.05
 TAIL = 2.0  # a percentile in the tail spreads so much more between runs; assumed
 
 
@@ -102,12 +105,13 @@ def change_between(
         return None
     old, late = _logs(before), _logs(after)
     error, freedom, origin = _error(old, late, [*base, *new], timing.spread)
+    best = min(_paces([*base, *new], keys), default=None)
     return Change(
         log=timing.worse * (mean(late) - mean(old)),
         error=error,
         freedom=freedom,
-        shown=_disturbed(new),
-        hidden=_disturbed(base),
+        shown=_disturbed(new) + _slowed(new, keys, best),
+        hidden=_disturbed(base) + _slowed(base, keys, best),
         origin=origin,
     )
 
@@ -122,18 +126,17 @@ def _error(
     """Standard error of the difference of means, its degrees of freedom, and its origin."""
     share = math.sqrt(1 / len(old) + 1 / len(late))
     assumed = tail * max(RUN_SPREAD[run.clock] for run in runs)
+    within = math.sqrt(mean([run.within_share**2 for run in runs]))
+    spread = math.hypot(assumed, within)
     freedom = len(old) + len(late) - 2
     if freedom >= FREEDOM:
         squares = sum(math.fsum((v - mean(side)) ** 2 for v in side) for side in (old, late))
         learned = math.sqrt(squares / freedom)
-        if learned >= LEAST_LEARNED * assumed:
+        if learned >= LEAST_LEARNED * spread:
             return learned * share, freedom, f"learned from {len(runs)} recordings"
-        floor = (
-            f"{len(runs)} recordings agree more closely than days do, so half of {assumed:g} stands"
-        )
-        return LEAST_LEARNED * assumed * share, math.inf, floor
-    within = mean([run.within_share**2 for run in runs])
-    spread = math.sqrt(assumed**2 + within)
+        half = f"so half of {spread:.2g} stands"
+        floor = f"{len(runs)} recordings agree more closely than days do, {half}"
+        return LEAST_LEARNED * spread * share, math.inf, floor
     return (
         spread * share,
         math.inf,
@@ -144,3 +147,15 @@ def _error(
 def _disturbed(side: Sequence[Observation]) -> float:
     """What others on this machine may have added to the thread's time, as ln."""
     return mean([math.log1p(CONTENTION * o.contention_share) for o in side])
+
+
+def _slowed(side: Sequence[Observation], keys: frozenset[str], best: float | None) -> float:
+    """By how much the machine ran below its best pace of both sides, as ln, beyond chance."""
+    if best is None:
+        return 0.0
+    return mean([max(math.log(p / best) - SAME_PACE, 0.0) for p in _paces(side, keys)] or [0.0])
+
+
+def _paces(side: Sequence[Observation], keys: frozenset[str]) -> list[float]:
+    units = [unit for o in side for key, unit in o.units.items() if key in keys]
+    return [unit.pace_s for unit in units if unit.pace_s]

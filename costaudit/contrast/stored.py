@@ -81,19 +81,21 @@ def _observation(row: Any, where: str) -> Observation:
 
 
 def _unit(unit: Any, where: str) -> Unit:
-    if not isinstance(unit, dict) or set(unit) != {field.name for field in fields(Unit)}:
+    known = {field.name for field in fields(Unit)}
+    if not isinstance(unit, dict) or set(unit) | {"pace_s"} != known:  # older files have no pace
         raise UsageError(f"{where} does not have the fields of a unit")
     counts = {name: round(_number(unit[name], where)) for name in ("requests", "tokens")}
     device_s = _number(unit["device_s"], where)
     if min(counts.values()) < 1 or device_s <= 0:
         raise UsageError(f"{where} holds no work")
-    phases = {name: _maybe(unit[name], where) for name in ("prefill_s", "decode_s")}
+    seconds = {n: _maybe(unit.get(n), where) for n in ("prefill_s", "decode_s", "pace_s")}
+    if seconds["pace_s"] == 0:
+        raise UsageError(f"{where}: a pace of no time at all")
     return Unit(
         requests=counts["requests"],
         tokens=counts["tokens"],
         device_s=device_s,
-        prefill_s=phases["prefill_s"],
-        decode_s=phases["decode_s"],
+        **seconds,
     )
 
 

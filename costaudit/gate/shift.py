@@ -155,7 +155,7 @@ def _undecided(change: Change, alpha: float, margin: Margin) -> str:
         return "it is neither surely within the margin nor surely worse by more"
     told = f"the noise is above the margin: ±{percent(blur)} beside {percent(margin.margin)}"
     if math.expm1(max(change.shown, change.hidden)) > blur / 2:
-        told += "; other programs took part of this core's time: record on a quieter machine"
+        told += "; others slowed this machine down meanwhile: record on a quieter one"
     return told
 
 

@@ -17,7 +17,8 @@ design                rounds, limits, warm_up
 workload              probe, stands_for, slo, load, [declared_]prompt_tokens and _output_tokens
                       {mean, p50, p95}, prefix_share, requests, declared_requests, arrival_s,
                       batch_size, scale, seed; the reasons stand in `why`
-replay                token_s/<task> (when each token of a batch was there), itl_s {p50 … samples},
+replay                token_s/<task> (when each token of a batch was there), pace_s/<task> (the
+                      machine's, before and after it), itl_s {p50 … samples},
                       envelope_s {<batch>: {prefill, decode}} (each step at its fastest round)
 ladder                scale, token_s/<task>
 span                  prefill, decode: the driver's counters over a second of one step

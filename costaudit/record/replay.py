@@ -10,6 +10,7 @@ from costaudit.probe.draw import declared_lengths, summary
 from costaudit.probe.workload import Workload, load_workload
 from costaudit.record.fitting import Fitted, fit_workload, lengths_of
 from costaudit.record.kv import growth_bytes_per_token, waste_by_layout
+from costaudit.record.pace import pace_s
 from costaudit.record.run import (
     LADDER_SHARE,
     PEAKS_SHARE,
@@ -59,16 +60,20 @@ def replay(run: Run, task: Task) -> None:
     """Run one static batch once: a sample per phase, and when each token was there."""
     spec: dict[str, Any] = task.spec
     lengths = [(int(p), int(o)) for p, o in spec["lengths"]]
+    before_s = pace_s(run.engine)
     began_s = run.recording.clock_s()
     spans, token_s = run.engine.replay_batch(lengths)
+    pace = [before_s, pace_s(run.engine)]
     role = Role.LADDER if task.kind == "ladder" else Role.REPLAY
     rows = []
     for span in spans:
         rows.append(_span_row(spec["name"], role, spec["round"], began_s, span))
         began_s += span.timing.wall_s
     times = [round(seconds, MICRO_S) for seconds in token_s]
-    fact = Fact(subject=str(role), name=f"token_s/{task.id}", value=times, unit="s")
-    run.recording.add(*rows, fact, done=task.id)
+    facts = [Fact(subject=str(role), name=f"token_s/{task.id}", value=times, unit="s")]
+    if None not in pace:
+        facts.append(Fact(subject=str(role), name=f"pace_s/{task.id}", value=pace, unit="s"))
+    run.recording.add(*rows, *facts, done=task.id)
 
 
 def record_requests(run: Run, task: Task) -> None:

@@ -18,7 +18,7 @@ ENVIRONMENT = {
 COUNTERS = {"kv_bytes_per_token": 2048.0, "computed_tokens": 300.0, "preemptions": 0.0}
 
 
-def observed(factor: float = 1.0, **changes: object) -> Observation:
+def observed(factor: float = 1.0, *, pace_s: float | None = None, **changes: object) -> Observation:
     """A recording that takes `factor` of a second per thousand tokens."""
     units = {
         f"replay-{n}/x": Unit(
@@ -27,6 +27,7 @@ def observed(factor: float = 1.0, **changes: object) -> Observation:
             device_s=factor,
             prefill_s=0.25 * factor,
             decode_s=0.75 * factor,
+            pace_s=pace_s,
         )
         for n in range(3)
     }

@@ -75,6 +75,15 @@ def test_the_spread_within_a_run_is_that_of_its_rounds(run):
     assert seen.contention_share == 0.0
 
 
+def test_the_pace_of_a_batch_is_that_of_its_least_disturbed_round(run):
+    paces = {"replay-0#0": [0.010, 0.019], "replay-0#1": [0.012, 0.011], "replay-1#0": [0.02, 0.02]}
+    with Recording.resume(run) as recording:
+        for task, looks in paces.items():
+            recording.add(Fact(subject="replay", name=f"pace_s/{task}", value=looks, unit="s"))
+    seen = {key.partition("/")[0]: unit.pace_s for key, unit in observe(run).units.items()}
+    assert seen == dict.fromkeys(seen) | {"replay-0": 0.012, "replay-1": 0.02}
+
+
 def test_the_same_run_is_the_same_environment(run, tmp_path):
     again = synthetic.write_run(tmp_path / "again.costaudit")
     assert observe(run).environment == observe(again).environment

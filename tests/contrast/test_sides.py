@@ -12,7 +12,7 @@ from made_up_sides import COUNTERS, ENVIRONMENT, observed
 from costaudit.contrast.change import high, low
 from costaudit.contrast.comparable import differences, software_changes
 from costaudit.contrast.observation import WINDOW, Unit
-from costaudit.contrast.sides import CONTENTION, RUN_SPREAD, TIMINGS, change_between
+from costaudit.contrast.sides import CONTENTION, RUN_SPREAD, SAME_PACE, TIMINGS, change_between
 from costaudit.contrast.split import split
 from costaudit.contrast.stored import baseline_text, is_baseline, read_baseline
 from costaudit.ground.errors import UsageError
@@ -60,6 +60,20 @@ def test_a_disturbed_build_may_look_slow_and_a_disturbed_baseline_may_hide_it():
     assert high(old) > high(new)
 
 
+def test_a_slower_machine_may_make_a_build_look_slow_or_hide_that_it_is():
+    calm, slow = observed(pace_s=0.010), observed(1.3, pace_s=0.013)
+    lost = math.log(1.3) - SAME_PACE
+    new = change_between([calm], [slow], PRIMARY)
+    old = change_between([slow], [calm], PRIMARY)
+    assert (new.shown, new.hidden) == (pytest.approx(lost), 0.0)
+    assert (old.shown, old.hidden) == (0.0, pytest.approx(lost))
+    assert low(new) < 0 < high(old)  # equal builds: neither an alarm nor a gain
+    alike = change_between([slow], [observed(1.3, pace_s=0.0131)], PRIMARY)
+    assert (alike.shown, alike.hidden) == (0.0, 0.0)
+    unknown = change_between([observed()], [slow], PRIMARY)
+    assert unknown.shown == 0.0
+
+
 def test_only_units_that_both_ran_are_compared():
     longer = dict(observed(2.0).units) | {"replay-9/y": Unit(requests=1, tokens=10, device_s=99.0)}
     change = change_between([observed()], [observed(units=longer)], PRIMARY)
@@ -104,10 +118,12 @@ def test_the_split_multiplies_to_the_whole():
 
 def test_a_baseline_is_read_back_as_it_was(tmp_path):
     path = tmp_path / "baseline.json"
-    sides = (observed(), observed(1.1, sm_clock_hz=1e9, usd_per_device_h=None))
+    sides = (observed(), observed(1.1, pace_s=0.01, sm_clock_hz=1e9, usd_per_device_h=None))
     path.write_text(baseline_text(sides), encoding="utf-8")
     assert is_baseline(path)
     assert read_baseline(path) == sides
+    path.write_text(spoil(units={"a": UNIT}), encoding="utf-8")  # as older ones were written
+    assert read_baseline(path)[0].units["a"].pace_s is None
 
 
 def spoil(**changes):
@@ -126,6 +142,7 @@ BAD = {
     "a clock": (spoil(clock="sundial"), "is no clock"),
     "no units": (spoil(units={}), "no units"),
     "an odd unit": (spoil(units={"a": {}}), "fields of a unit"),
+    "no pace": (spoil(units={"a": UNIT | {"pace_s": 0}}), "no time at all"),
     "no work": (spoil(units={"a": UNIT | {"device_s": 0}}), "no work"),
     "negative": (spoil(counters={"x": -1}), "outside"),
     "not a number": (spoil(counters={"x": float("nan")}), "outside"),
