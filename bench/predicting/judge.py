@@ -16,7 +16,7 @@ from costaudit.recording.recording import Recording
 from costaudit.traffic.traffic import Request, Traffic
 from costaudit.whatif.predict import Predicted, predict
 from costaudit.whatif.scenario import Prices, Scenario
-from predicting.collect import BEFORE, STATED, measured, pool_bytes, recording_of
+from predicting.collect import BEFORE, BUSY_SHARE, STATED, measured, pool_bytes, recording_of
 from predicting.flags import changed
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ FIGURES = ("tokens_per_s", "usd_per_1m", "ttft_p50_s", "itl_p50_s")
 USD_PER_H = 1.0  # of the machine; any price gives the same errors
 MEDIAN_BARS = {"tokens_per_s": 0.08, "usd_per_1m": 0.08, "ttft_p50_s": 0.12, "itl_p50_s": 0.12}
 P90_BARS = {"tokens_per_s": 0.20, "usd_per_1m": 0.20}
+DISTURBED_SHARE = 0.25  # of the processors that others used: what was measured says nothing
 COVERAGE, TAU = (0.85, 0.97), 0.8
 
 
@@ -45,6 +46,11 @@ class Row:
     saving_predicted: float
     saving_measured: float
     others_share: float
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the measurement says nothing: others used too much of the processors."""
+        return self.others_share > DISTURBED_SHARE
 
     def error(self, name: str) -> float:
         """Predicted over measured, less one."""
@@ -63,11 +69,11 @@ def judge(changes: Changes, folder: Path) -> list[Row]:
 
 def _rows(baseline: Baseline, changes: Changes, folder: Path) -> list[Row]:
     scenario = recorded(recording_of(folder, baseline))
-    before = measured(folder, baseline, BEFORE)
+    before = calm(measured(folder, baseline, BEFORE))
     usual = predict(_with(scenario, changes.workloads[baseline.traffic]))
     rows = []
     for change in baseline.changes:
-        runs = measured(folder, baseline, change.name)
+        runs = calm(measured(folder, baseline, change.name))
         if not runs or not before:
             continue
         flags = (*STATED, *baseline.flags)
@@ -113,6 +119,12 @@ def _with(scenario: Scenario, workload: Workload) -> Scenario:
     return replace(scenario, traffic=traffic)
 
 
+def calm(runs: Sequence[Measured]) -> list[Measured]:
+    """Those that no neighbour disturbed, else the one that was disturbed least."""
+    least = min((run.others_share for run in runs), default=0.0)
+    return [run for run in runs if run.others_share <= max(BUSY_SHARE, least)]
+
+
 def _figures(runs: Sequence[Measured]) -> dict[str, float]:
     """Medians over the runs."""
     rate = median([run.tokens_per_s for run in runs])
@@ -124,8 +136,12 @@ def _figures(runs: Sequence[Measured]) -> dict[str, float]:
     }
 
 
-def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """Errors by figure, how often an interval held, and Kendall's tau of the savings."""
+def summary(every: Sequence[Row]) -> dict[str, Any]:
+    """Errors by figure, how often an interval held, and Kendall's tau of the savings.
+
+    Over the rows that can be judged, if there are any; `disturbed` counts the others.
+    """
+    rows = [row for row in every if not row.disturbed] or every
     errors = {n: [abs(row.error(n)) for row in rows] for n in FIGURES}
     held = [row.predicted[n].holds(row.measured[n]) for row in rows for n in FIGURES]
     tau = kendalltau(
@@ -133,6 +149,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     ).statistic
     return {
         "changes": len(rows),
+        "disturbed": sum(row.disturbed for row in every),
         "median": {name: median(values) for name, values in errors.items()},
         "p90": {name: percentile(values, 0.9) for name, values in errors.items()},
         "coverage": sum(held) / len(held),

@@ -36,6 +36,7 @@ def as_text(rows: Sequence[Row], told: Mapping[str, Any]) -> str:
     lines += [
         "",
         f"{told['changes']} changes; Kendall's tau of their savings {told['tau']:.2f}",
+        f"left out, for others used too much of the processors: {told['disturbed']}",
         f"90 % intervals held the measured value in {told['coverage']:.0%} of the cases",
     ]
     return "\n".join(lines)
@@ -50,7 +51,8 @@ def _line(row: Row) -> str:
         mark = "" if told.holds(seen) else " !"
         cells += [f"{mid} ({low} to {high})", f"{seen * unit:.{digits}f}{mark}"]
     saving = f"{row.saving_predicted:+.0%}, measured {row.saving_measured:+.0%}"
-    return f"| {row.baseline}: {row.change} | {' | '.join(cells)} | {saving} |"
+    name = f"{row.baseline}: {row.change}{' (disturbed)' if row.disturbed else ''}"
+    return f"| {name} | {' | '.join(cells)} | {saving} |"
 
 
 def as_json(rows: Sequence[Row], told: Mapping[str, Any]) -> str:

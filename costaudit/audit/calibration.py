@@ -10,9 +10,10 @@ from costaudit.audit.scenario import fit_step_time, scenario_of, step_points
 from costaudit.ground.stats import mean
 from costaudit.measure.loads import served_loads
 from costaudit.traffic.traffic import Request, Traffic
-from costaudit.whatif.calibrate import BRIEF_S, STEP, SeenLoad, calibrate
+from costaudit.whatif.calibrate import STEP, calibrate
 from costaudit.whatif.fit import judged
 from costaudit.whatif.scenario import Prices
+from costaudit.whatif.seen_load import BRIEF_S, USUAL_SHARE, SeenLoad
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from costaudit.whatif.scenario import Knobs
     from costaudit.whatif.steptime import StepTime
 
+Z95 = 1.96  # two-sided 95 % quantile of the normal distribution
 RUNGS = "rungs"  # the replay and the ladder behind it
 
 
@@ -44,9 +46,19 @@ def served_step_time(recording: Recording, derived: Derived) -> StepTime:
     loads = served_loads(recording)
     scenario = scenario_of(metrics, derived.requests, fitted, Prices(usd_per_device_h=None))
     knobs = _roomy(scenario.knobs, metrics, loads)
-    seen = [_seen(load) for load in loads if not load.held_out]
-    points = [_typical(point) for point in step_points(derived.steps)]
-    calibrated = calibrate(fitted, points, seen, knobs, repeat_share=repeat_share(loads))
+    disturbed = {load.name: math.hypot(1.0, load.taken_share / USUAL_SHARE) for load in loads}
+    points = [
+        replace(_typical(point), doubt=disturbed.get(step.task, 1.0))
+        for point, step in zip(step_points(derived.steps), derived.steps, strict=True)
+    ]
+    calibrated = calibrate(
+        fitted,
+        points,
+        [_seen(load) for load in loads if not load.held_out],
+        knobs,
+        held_out=[_seen(load) for load in loads if load.held_out],
+        repeats=_repeats(recording, loads),
+    )
     return judged(calibrated, [p for p in points if p.held_out])
 
 
@@ -73,6 +85,19 @@ def _held_tokens(load: ServedLoad) -> int:
 def _typical(point: StepPoint) -> StepPoint:
     """The median round instead of the fastest: loads are made of steps as they usually are."""
     return replace(point, seconds=point.seconds * (1 + point.spread_share))
+
+
+def _repeats(recording: Recording, loads: Sequence[ServedLoad]) -> dict[str, float]:
+    """Standard deviations: of rounds of the same burst, and of the replay's rate as it was known.
+
+    The latter by the 95 % half-width over slices of the replay.
+    """
+    found, steady = {}, recording.facts().get("replay", {}).get("steady")
+    if (rounds := repeat_share(loads)) is not None:
+        found["repeats"] = rounds
+    if steady is not None and isinstance(steady.value, dict):
+        found["unsteady"] = float(steady.value["half_share"]) / Z95
+    return found
 
 
 def repeat_share(loads: Sequence[ServedLoad]) -> float | None:
@@ -106,9 +131,11 @@ def _seen(load: ServedLoad) -> SeenLoad:
         traffic=Traffic(source=load.name, requests=requests, concurrency=load.concurrency),
         first=load.first,
         end=load.end,
-        e2e_mean_s=load.e2e_mean_s,
-        ttft_mean_s=load.ttft_mean_s,
+        e2e_s=load.e2e_s,
+        ttft_p50_s=load.ttft_p50_s,
         itl_p50_s=load.itl_p50_s,
+        gaps_s=load.gaps_s,
         stage=load.purpose if load.purpose == STEP else RUNGS,
         wall_s=load.wall_s,
+        taken_share=load.taken_share,
     )

@@ -11,6 +11,7 @@ from costaudit.folklore.claim import Untold
 from costaudit.ground.stats import Interval, percentile
 from costaudit.plan.plan import Verdict
 from costaudit.plan.saving import EDGES, QUANTILES, widened
+from costaudit.whatif.doubts import error_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ DRAWS = 4  # of the step time; a claim needs no finer interval
 def share_over_draws(known: Known, share: Callable[[Scenario], float]) -> Interval:
     """A share of seconds (below 1) of today's scenario, under the fitted step time and draws.
 
-    Widened by the held-out error as a saving is.
+    Widened by the simulation's error as a saving is.
     """
     return _spread(known, [share])
 
@@ -72,7 +73,7 @@ def _spread(known: Known, shares: list[Callable[[Scenario], float]]) -> Interval
     found = [[share(start) for start in starts] for share in shares]
     low = min(min(f[0], percentile(f[1:] or f, QUANTILES[0])) for f in found)
     high = max(max(f[0], percentile(f[1:] or f, QUANTILES[1])) for f in found)
-    return widened(low, high, fitted.error_p90_share or fitted.error_p50_share or 0.0)
+    return widened(low, high, error_share(fitted))
 
 
 def _saved_by(step: Step, edge: Edge, today: Scenario) -> float:

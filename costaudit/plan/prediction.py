@@ -10,6 +10,8 @@ from costaudit.bill.dollars import device_s_per_1m
 from costaudit.ground.stats import median, percentile
 from costaudit.playbook.step import Edge, Turn
 from costaudit.recording.verified import Bounds
+from costaudit.whatif.doubts import error_share
+from costaudit.whatif.predict import KINDS
 from costaudit.whatif.simulate import simulate
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def predict(
     """Replay today's traffic before and after, at both ends of each change and under each draw.
 
     `as_set` puts in what was really set, where that is known. The interval runs over both ends and
-    the 5 and 95 % quantiles of the draws, and outwards by the step times' held-out error e: both
+    the 5 and 95 % quantiles of the draws, and outwards by the simulation's own error e: both
     sides come from one model, so that a change by the share s is off by e·|s|·(1 - s).
 
     Raises:
@@ -64,12 +66,11 @@ def predict(
     starts = [replace(scenario, step_time=m) for m in (fitted, *fitted.drawn()[:draws])]
     before = [_figures(start) for start in starts]
     after = {edge: [_figures(changed(start, edge)) for start in starts] for edge in Edge}
-    error = fitted.error_p90_share or fitted.error_p50_share or 0.0
     ratios = {}
     for metric in METRICS:
         by_edge = [_ratios(metric, before, after[edge]) for edge in Edge]
         if all(by_edge):
-            ratios[metric] = _interval(by_edge, error)
+            ratios[metric] = _interval(by_edge, error_share(fitted, KINDS.get(metric, "e2e")))
     return Prediction(ratios=ratios, before=scenario, after=changed(scenario, Edge.LOW))
 
 

@@ -9,6 +9,7 @@ from costaudit.ground.errors import InconclusiveError
 from costaudit.plan.bounds import NOTHING_RUNS, Worth
 from costaudit.plan.sample import sampled
 from costaudit.playbook.step import Edge, Turn
+from costaudit.whatif.doubts import error_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ class Pricer:
     whole: Callable[[Ids, Edge, int], Worth]
     part: Callable[[Ids, Edge, int], Worth]
     draws: int
-    error_share: float  # of the step times, on probes they were not fitted to
+    error_share: float  # of what is simulated, as `whatif.doubts` tells it
 
     @property
     def samples(self) -> bool:
@@ -90,7 +91,7 @@ def pricer_of(
         whole=whole,
         part=part,
         draws=len(models),
-        error_share=fitted.error_p90_share or fitted.error_p50_share or 0.0,
+        error_share=error_share(fitted),
     )
 
 

@@ -21,7 +21,7 @@ def saving(before: Ids, after: Ids, pricer: Pricer) -> Saving:
     """The saving from one set to the other.
 
     The interval runs from the 5 % quantile over the draws at the worse edge to the 95 % quantile
-    at the better one, each moved outwards by the model's held-out error e: before and after come
+    at the better one, each moved outwards by the simulation's own error e: before and after come
     from one model, so a share s is off by e·s·(1 - s), nothing where nothing or all is saved.
     """
     fitted = [pricer.saved(before, after, edge, FITTED) for edge in EDGES]

@@ -10,13 +10,13 @@ as long as the measured ones, with the single steps beside them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from costaudit.ground.errors import InconclusiveError
+from costaudit.whatif.client_gaps import gap_spread
 from costaudit.whatif.form import FRONT, REQUEST
-from costaudit.whatif.scenario import Prices, Scenario
-from costaudit.whatif.simulate import simulate
+from costaudit.whatif.load_errors import pooled_errors
+from costaudit.whatif.seen_load import USUAL_SHARE, log_errors, runs, span_of, told_of
 from costaudit.whatif.solve import DRAWS
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from costaudit.traffic.traffic import Traffic
     from costaudit.whatif.fit import StepPoint
     from costaudit.whatif.scenario import Knobs
+    from costaudit.whatif.seen_load import SeenLoad
     from costaudit.whatif.steptime import StepTime
 
     Floats = NDArray[np.float64]
@@ -36,42 +36,14 @@ if TYPE_CHECKING:
 # linear in the terms.
 ROUNDS, MORE = 3, 1
 NUDGE = 0.02  # of a term's width, to see what it does to each load
-# No load of a shared machine repeats better; a brief load repeats worse.
-E2E_SHARE, FIRST_SHARE, GAP_SHARE, STEP_SHARE = 0.03, 0.08, 0.06, 0.04
+# A load's usual errors: a brief or disturbed one is further off. A single step was timed briefly.
+KINDS: Mapping[str, float] = {"e2e": USUAL_SHARE, "ttft": 0.08, "itl": 0.06}
+STEP_SHARE = 0.06
 STEP = "step"  # the stage of the single steps, and of bursts
-BRIEF_S = 4.0  # a load watched for so long is as often off by chance as by the usual share
 PULL = 0.1  # of a width away from the first fit counts like one residual of the usual size
 DRIFT_SHARE = 0.07  # by which a machine is faster or slower while one stage of an audit lasts
-OUTLIER = 2.0  # usual sizes; beyond them a residual counts in proportion, not in square
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenLoad:
-    """A closed loop that was really run; the means are over requests `first` up to `end`."""
-
-    name: str
-    traffic: Traffic
-    first: int
-    end: int
-    e2e_mean_s: float
-    ttft_mean_s: float
-    itl_p50_s: float | None
-    stage: str = ""  # loads of one stage ran one after the other: the machine's drift is theirs
-    wall_s: float = math.inf  # for which it was watched: disturbances spoil a short one more
-
-    @property
-    def doubt(self) -> float:
-        """What its usual share of error is to be multiplied by."""
-        return math.sqrt(1 + BRIEF_S / self.wall_s)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a simulation says of the same."""
-
-    e2e_mean_s: float
-    ttft_mean_s: float
-    itl_p50_s: float | None
+OUTLIER = 2.0  # usual sizes; beyond them a residual counts in proportion, not in square …
+FIRM_S = 8.0  # … but of a load that was watched for so long: that was no passing disturbance
 
 
 def calibrate(
@@ -80,22 +52,24 @@ def calibrate(
     loads: Sequence[SeenLoad],
     knobs: Knobs,
     *,
-    repeat_share: float | None = None,
+    held_out: Sequence[SeenLoad] = (),
+    repeats: Mapping[str, float] | None = None,
 ) -> StepTime:
     """The step time whose simulated loads last as long as the measured ones did.
 
     `fitted` is where to start, and what rules where the loads leave a term open. Without loads
-    that these knobs could serve it is the answer. `repeat_share` is by how much rounds of the
-    same load differed.
+    that these knobs could serve it is the answer. Loads `held_out` judge it. `repeats` goes
+    into its `load_error_share`: "repeats" and "unsteady", see `doubts`.
     """
     import numpy as np
 
-    loads = [load for load in loads if _runs(fitted, load, knobs)]
+    loads = [load for load in loads if runs(fitted, load, knobs)]
     if not loads:
         return fitted
     system = _System(fitted, [p for p in points if not p.held_out], loads, knobs)
     x = system.start
     for _ in range(ROUNDS):
+        system.see_gaps(x)
         residual, slope = system.linearised(x)
         x = system.solved(slope, residual, x)
     for _ in range(MORE):
@@ -107,13 +81,17 @@ def calibrate(
     for _ in range(DRAWS):
         shaken = residual + spread * generator.standard_normal(len(residual))
         near = system.start + spread * generator.standard_normal(len(x))
-        draws.append(system.named(system.solved(slope, shaken, x, near)))
-    misfit = dict(system.misfit(residual))
-    if repeat_share is not None:
-        misfit["repeats"] = repeat_share
-    return replace(
-        fitted, coefficients=system.named(x), draws=tuple(draws), load_error_share=misfit
+        draws.append(system.named(system.solved(slope, shaken, x, near=near)))
+    calibrated = replace(system.model(x), draws=tuple(draws))
+    judges = [load for load in held_out if runs(calibrated, load, knobs)]
+    unseen = [system.left_out(place, slope, residual, x) for place in range(len(loads))]
+    unseen += [system.misses(calibrated, load) for load in judges]
+    errors = pooled_errors(
+        [[miss * size for miss, size in zip(one, KINDS.values(), strict=True)] for one in unseen],
+        [1 / load.doubt**2 for load in (*loads, *judges)],
     )
+    span = span_of([told_of(calibrated, load, knobs) for load in loads])
+    return replace(calibrated, load_error_share=errors | dict(repeats or {}), load_span=span)
 
 
 class _System:
@@ -135,6 +113,9 @@ class _System:
         self.width = self._widths(typical_s)
         self.start = np.array([self.terms[n] / self.width[n] for n in self.terms])
         self.drift = self._drift()
+        self.gap_spread = 0.0
+        long = [float(load.wall_s >= FIRM_S) for load in self.loads for _ in KINDS]
+        self.firm = np.array([0.0] * len(self.points) + long)
 
     def _widths(self, typical_s: float) -> dict[str, float]:
         rows = [self.fitted.columns(point.load) for point in self.points]
@@ -148,19 +129,38 @@ class _System:
     def _drift(self) -> Floats:
         """What a stage's drift, in units of its usual size, does to each residual: up and down.
 
-        Many short loads one after the other say no more of a machine's usual speed than one.
+        Many short loads one after the other say no more of a machine's usual speed than one. What
+        was watched longest is the measure: the stage of a load that is firm does not drift.
         """
         import numpy as np
 
-        kinds = (E2E_SHARE, FIRST_SHARE, GAP_SHARE)
-        rows = [(STEP, STEP_SHARE) for _ in self.points]
-        rows += [(load.stage, share * load.doubt) for load in self.loads for share in kinds]
-        stages = sorted({stage for stage, _ in rows})
+        rows = [(STEP, STEP_SHARE * point.doubt) for point in self.points]
+        rows += [(load.stage, s * load.doubt) for load in self.loads for s in KINDS.values()]
+        firm = {load.stage for load in self.loads if load.wall_s >= FIRM_S}
+        stages = sorted({stage for stage, _ in rows} - firm)
         one = [[DRIFT_SHARE / share * (stage == s) for s in stages] for stage, share in rows]
         return np.hstack([np.array(one), -np.array(one)])
 
+    def left_out(self, place: int, slope: Floats, residual: Floats, x: Floats) -> list[float]:
+        """The misses of the load at this place by terms that were solved for without it."""
+        import numpy as np
+
+        first = len(self.points) + place * len(KINDS)
+        own = slice(first, first + len(KINDS))
+        kept = np.ones(len(residual))
+        kept[own] = 0.0
+        without = self.solved(slope, residual, x, kept=kept)
+        told = residual[own] + slope[own] @ (without - x)
+        return [float(t) for t in told * (residual[own] != 0.0)]  # 0: the load does not have it
+
     def solved(
-        self, slope: Floats, residual: Floats, x: Floats, near: Floats | None = None
+        self,
+        slope: Floats,
+        residual: Floats,
+        x: Floats,
+        *,
+        near: Floats | None = None,
+        kept: Floats | float = 1.0,
     ) -> Floats:
         """The next terms, none negative; residuals far out count less (Huber's weights)."""
         import numpy as np
@@ -168,7 +168,8 @@ class _System:
 
         near = self.start if near is None else near
         terms, stages = len(x), self.drift.shape[1]
-        weight = np.sqrt(np.minimum(1.0, OUTLIER / np.maximum(np.abs(residual), 1e-12)))
+        usual = np.minimum(1.0, OUTLIER / np.maximum(np.abs(residual), 1e-12))
+        weight = kept * np.sqrt(np.maximum(usual, self.firm))
         rows = np.vstack(
             [
                 weight[:, None] * np.hstack([slope, self.drift]),
@@ -180,25 +181,42 @@ class _System:
         return np.asarray(nnls(rows, np.concatenate(aim))[0][:terms])
 
     def named(self, x: Floats) -> dict[str, float]:
+        """The terms in their own units."""
         return {name: float(v * self.width[name]) for name, v in zip(self.terms, x, strict=True)}
+
+    def model(self, x: Floats) -> StepTime:
+        """The step time of these terms."""
+        named = self.named(x)
+        return replace(self.fitted, coefficients=named, draws=(), gap_spread=self.gap_spread)
+
+    def see_gaps(self, x: Floats) -> None:
+        """By how far gaps are seen to spread around those of these terms, from here on."""
+        model = self.model(x)
+        pairs = [(told_of(model, load, self.knobs).gaps, load) for load in self.loads]
+        weighted = [(gaps, load.gaps_s, 1 / load.doubt**2) for gaps, load in pairs]
+        self.gap_spread = gap_spread(weighted)
+
+    def misses(self, model: StepTime, load: SeenLoad) -> list[float]:
+        """Logarithms of told over seen of one load, over their usual sizes: as KINDS."""
+        logs = log_errors(told_of(model, load, self.knobs), load)
+        return [log / (KINDS[kind] * load.doubt) for kind, log in zip(KINDS, logs, strict=True)]
 
     def residuals(self, x: Floats) -> Floats:
         """Logarithms of told over seen, each over its usual size."""
         import numpy as np
 
-        model = replace(self.fitted, coefficients=self.named(x), draws=())
+        model = self.model(x)
         found: list[float] = []
         for point in self.points:
             seconds = model.seconds(point.load) + point.requests * (model.request_s + model.front_s)
-            found.append(math.log(max(seconds, 1e-9) / point.seconds) / STEP_SHARE)
+            usual = STEP_SHARE * point.doubt
+            found.append(math.log(max(seconds, 1e-9) / point.seconds) / usual)
         for load in self.loads:
-            told = told_of(model, load, self.knobs)
-            found.append(_log(told.e2e_mean_s, load.e2e_mean_s) / (E2E_SHARE * load.doubt))
-            found.append(_log(told.ttft_mean_s, load.ttft_mean_s) / (FIRST_SHARE * load.doubt))
-            found.append(_log(told.itl_p50_s, load.itl_p50_s) / (GAP_SHARE * load.doubt))
+            found += self.misses(model, load)
         return np.array(found)
 
     def linearised(self, x: Floats) -> tuple[Floats, Floats]:
+        """The residuals here, and what each term does to them."""
         import numpy as np
 
         at = self.residuals(x)
@@ -208,47 +226,3 @@ class _System:
             nudged[place] += NUDGE
             slope[:, place] = (self.residuals(nudged) - at) / NUDGE
         return at, slope
-
-    def misfit(self, residual: Floats) -> Mapping[str, float]:
-        """Root mean square of the loads' errors: {"e2e", "ttft", "itl"}."""
-        own = residual[len(self.points) :].reshape(-1, 3)
-        shares = {"e2e": E2E_SHARE, "ttft": FIRST_SHARE, "itl": GAP_SHARE}
-        found = {}
-        for place, (name, share) in enumerate(shares.items()):
-            values = [abs(v) * share for v in own[:, place] if v]
-            found[name] = math.sqrt(sum(v * v for v in values) / len(values)) if values else 0.0
-        return found
-
-
-def _runs(model: StepTime, load: SeenLoad, knobs: Knobs) -> bool:
-    """Whether the simulated engine could serve it; the real one did, so its knobs were not told."""
-    try:
-        told_of(model, load, knobs)
-    except InconclusiveError:
-        return False
-    return True
-
-
-def told_of(model: StepTime, load: SeenLoad, knobs: Knobs) -> Told:
-    """The load simulated."""
-    traffic = replace(load.traffic, think_s=model.request_s)
-    scenario = Scenario(
-        shape=model.shape,
-        step_time=model,
-        knobs=knobs,
-        traffic=traffic,
-        prices=Prices(usd_per_device_h=None),
-    )
-    outcome = simulate(scenario)
-    e2e, first = outcome.e2e_s[load.first : load.end], outcome.ttft_s[load.first : load.end]
-    return Told(
-        e2e_mean_s=sum(e2e) / len(e2e),
-        ttft_mean_s=sum(first) / len(first),
-        itl_p50_s=outcome.gaps.quantile_s(0.5),
-    )
-
-
-def _log(told: float | None, seen: float | None) -> float:
-    if not told or not seen:
-        return 0.0
-    return math.log(told / seen)

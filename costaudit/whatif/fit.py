@@ -45,7 +45,8 @@ class StepPoint:
     """One measured step (seconds per step of this load).
 
     `requests` of them had to be received, queued and answered within those seconds, outside the
-    step: 1 where a server's TTFT stands for a prefill step.
+    step: 1 where a server's TTFT stands for a prefill step. `doubt` multiplies the usual error of
+    a timed step in a fit to loads.
     """
 
     load: StepLoad
@@ -53,6 +54,7 @@ class StepPoint:
     spread_share: float = 0.0
     held_out: bool = False
     requests: int = 0
+    doubt: float = 1.0
 
 
 def fit(

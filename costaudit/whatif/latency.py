@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+HALVINGS = 30  # of the interval in which a quantile lies; far finer than a bin
+FAR = 6.0  # spreads beyond which nothing is seen
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gaps:
     """Gaps between the tokens of a request (ITL), of all requests: sizes rising, each counted.
 
-    Sizes stand for bins of 1 %, so they are right to half a percent.
+    Sizes stand for bins of 1 %, so they are right to half a percent. No two equal steps last
+    equally long, and a token is not always sent at once: what a client sees of a gap is longer or
+    shorter by a factor whose logarithm has the standard deviation `spread` and whose mean is 1.
     """
 
     seconds: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
+    spread: float = 0.0
 
     @property
     def total(self) -> int:
@@ -35,6 +43,8 @@ class Gaps:
 
     def quantile_s(self, share: float) -> float | None:
         """The smallest size that at least `share` of the gaps do not exceed; None without gaps."""
+        if self.spread and 0 < share < 1 and self.total:
+            return self._seen_s(share)
         wanted, passed = share * self.total, 0
         for seconds, count in zip(self.seconds, self.counts, strict=True):
             passed += count
@@ -42,13 +52,29 @@ class Gaps:
                 return seconds
         return None
 
+    def _seen_s(self, share: float) -> float:
+        """The quantile of a mixture of log-normals, one for each size."""
+        lean = self.spread**2 / 2
+        sizes = [
+            (math.log(seconds) - lean, n)
+            for seconds, n in zip(self.seconds, self.counts, strict=True)
+        ]
+        low, high = sizes[0][0] - FAR * self.spread, sizes[-1][0] + FAR * self.spread
+        wanted, scale = share * self.total, self.spread * math.sqrt(2)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            below = sum(n * (1 + math.erf((middle - size) / scale)) / 2 for size, n in sizes)
+            low, high = (middle, high) if below < wanted else (low, middle)
+        return math.exp((low + high) / 2)
 
-def gaps_of(bins: Sequence[int]) -> Gaps:
+
+def gaps_of(bins: Sequence[int], *, spread: float = 0.0) -> Gaps:
     """The distribution that the scheduler has counted."""
     filled = [(place, int(count)) for place, count in enumerate(bins) if count]
     return Gaps(
         seconds=tuple(LEAST_S * RATIO ** (place + 0.5) for place, _ in filled),
         counts=tuple(count for _, count in filled),
+        spread=spread,
     )
 
 
@@ -59,4 +85,8 @@ def pooled(parts: Sequence[Gaps]) -> Gaps:
         for seconds, count in zip(part.seconds, part.counts, strict=True):
             counts[seconds] = counts.get(seconds, 0) + count
     sizes = sorted(counts)
-    return Gaps(seconds=tuple(sizes), counts=tuple(counts[size] for size in sizes))
+    return Gaps(
+        seconds=tuple(sizes),
+        counts=tuple(counts[size] for size in sizes),
+        spread=max((part.spread for part in parts), default=0.0),
+    )

@@ -1,9 +1,8 @@
 """What a scenario will be measured as: rates and latencies with the interval they should fall in.
 
-Three things keep a measurement from the simulated value, and the interval holds them all: the
-terms of the step time are known from few probes (its draws, simulated one by one), the simulation
-leaves something out (by as much as it missed the loads that it was fitted to), and no run repeats
-exactly.
+The interval holds what `doubts` tells of: each draw of the step time is simulated on a machine
+that is a little faster or slower, so that a rate which arrivals decide keeps its narrow interval
+and a queue near saturation gets its wide one; what a figure misses beside that is added.
 """
 
 from __future__ import annotations
@@ -13,24 +12,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from costaudit.ground.stats import median
+from costaudit.whatif.doubts import Z90, at_speeds, doubts_of
 from costaudit.whatif.simulate import simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from costaudit.whatif.outcome import Outcome
     from costaudit.whatif.scenario import Scenario
-    from costaudit.whatif.steptime import StepTime
 
-Z90 = 1.645  # two-sided 90 % quantile of the normal distribution
-# A load's error as `StepTime.load_error_share` names it, and what repeats on a machine that does
-# nothing else: between runs of the same traffic on the same server, see bench/predict_vllm.py.
-ERRORS = {
-    "tokens_per_s": ("e2e", 0.03),
-    "usd_per_1m": ("e2e", 0.03),
-    "ttft_p50_s": ("ttft", 0.06),
-    "itl_p50_s": ("itl", 0.04),
-}
+SPEEDS = 24  # at which a model without draws is simulated
+# Which of the loads' errors is a figure's.
+KINDS = {"tokens_per_s": "e2e", "usd_per_1m": "e2e", "ttft_p50_s": "ttft", "itl_p50_s": "itl"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,19 +65,18 @@ def predict(scenario: Scenario) -> Mapping[str, Predicted]:
     """
     outcome = _simulated(scenario)
     told = figures(outcome, scenario)
-    models = scenario.step_time.drawn()
-    drawn = [figures(_simulated(one), one) for one in _each(scenario, models)]
+    doubts = doubts_of(scenario.step_time, outcome)
+    models = scenario.step_time.drawn() or (scenario.step_time,) * SPEEDS
+    starts = [replace(scenario, step_time=m) for m in at_speeds(models, doubts.speed)]
+    drawn = [figures(_simulated(start), start) for start in starts]
     found = {
-        name: _with_interval(name, value, [one[name] for one in drawn if name in one], scenario)
+        name: _with_interval(value, [one[name] for one in drawn if name in one], doubts.own[kind])
         for name, value in told.items()
+        if (kind := KINDS[name])
     }
     if "itl_p50_s" in found:
         found["itl_p50_s"] = _with_modes(found["itl_p50_s"], outcome)
     return found
-
-
-def _each(scenario: Scenario, models: Sequence[StepTime]) -> Iterator[Scenario]:
-    return (replace(scenario, step_time=model) for model in models)
 
 
 def _simulated(scenario: Scenario) -> Outcome:
@@ -108,13 +100,14 @@ def _with_modes(gap: Predicted, outcome: Outcome) -> Predicted:
     )
 
 
-def _with_interval(
-    name: str, value: float, drawn: Sequence[float], scenario: Scenario
-) -> Predicted:
-    error, repeats = ERRORS[name]
-    spread = [math.log(one / value) for one in drawn if one > 0]
-    terms = math.sqrt(sum(s * s for s in spread) / len(spread)) if spread else 0.0
-    errors = scenario.step_time.load_error_share
-    repeats = max(repeats, errors.get("repeats", 0.0))
-    width = math.exp(Z90 * math.hypot(terms, errors.get(error, 0.0), repeats))
-    return Predicted(value=value, low=value / width, high=value * width)
+def _with_interval(value: float, drawn: Sequence[float], own: float) -> Predicted:
+    """Nine in ten by the spread of the draws, to each side its own, and the figure's own error."""
+    logs = [math.log(one / value) for one in drawn if one > 0]
+    width = [math.exp(Z90 * math.hypot(_side(logs, sign), own)) for sign in (-1, 1)]
+    return Predicted(value=value, low=value / width[0], high=value * width[1])
+
+
+def _side(logs: Sequence[float], sign: int) -> float:
+    """Standard deviation as the draws on this side show it; the others count as if mirrored."""
+    beyond = [log for log in logs if log * sign > 0]
+    return math.sqrt(2 * sum(log * log for log in beyond) / max(len(logs), 1))

@@ -161,7 +161,7 @@ def outcome_of(state: State, scenario: Scenario, served: Sequence[int] | None = 
         tpot_s=tuple(tpot.tolist()),
         e2e_s=tuple((last - arrived + outside_s).tolist()),
         longest_gap_s=tuple(gap[several].tolist()),
-        gaps=gaps_of(state.gaps),
+        gaps=gaps_of(state.gaps, spread=scenario.step_time.gap_spread),
         busy_terms_s=terms,
         mixed_s=float(m.mixed_s),
         recompute_s=float(m.recompute_s),

@@ -37,8 +37,11 @@ class StepTime:
     draws: tuple[Mapping[str, float], ...] = ()  # posterior draws of the coefficients
     error_p50_share: float | None = None  # of held-out probes
     error_p90_share: float | None = None
-    # of simulated loads, root mean square: {"e2e", "ttft", "itl"}, and "repeats"; see `calibrate`
+    # of simulated loads that it was not fitted to, as standard deviations of logarithms: {"e2e",
+    # "ttft", "itl"}, and "repeats", "unsteady"; where those loads had the engine at work
     load_error_share: Mapping[str, float] = field(default_factory=dict)
+    load_span: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    gap_spread: float = 0.0  # of the gaps that clients see around those of steps; see `Gaps`
     fitted_points: int = 0
     held_out_points: int = 0
     ideal_kernels: bool = False  # terms at the roofline instead of as fitted

@@ -5,7 +5,7 @@ import pytest
 from costaudit.audit.calibration import repeat_share
 from costaudit.measure.loads import ServedLoad
 from costaudit.recording.rows import RequestRow
-from costaudit.whatif.calibrate import BRIEF_S
+from costaudit.whatif.seen_load import BRIEF_S
 
 
 def load(*rounds_s, concurrency=2, answered=None):

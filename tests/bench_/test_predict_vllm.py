@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,31 @@ def test_a_flag_that_is_not_modelled_is_refused():
         changed(KNOBS, [], ["--enable-lora"], pool=POOL)
 
 
+@pytest.mark.parametrize(
+    ("shares", "kept"), [((0.02,), 0.02), ((0.4, 0.05), 0.05), ((0.4, 0.2, 0.3, 0.0), 0.2)]
+)
+def test_what_a_neighbour_disturbed_is_run_again(tmp_path, monkeypatch, shares, kept):
+    from predicting import collect
+    from predicting.changes import read_changes
+
+    changes = read_changes(BENCH / "changes/tiny.toml", tmp_path)
+    baseline, told, coming = changes.baselines[0], [], iter(shares)
+
+    def once(*_):
+        names = ("ttft_p50_s", "ttft_p90_s", "itl_p50_s", "itl_mean_s")
+        figures = dict.fromkeys(names, 0.01) | {"answers": (), "others_share": next(coming)}
+        return {"requests": 8, "failed": 0, "tokens": 800, "wall_s": 1.0} | figures
+
+    monkeypatch.setattr(collect, "once", once)
+    monkeypatch.setattr(collect.PromptMaker, "of", lambda *_, **__: None)
+    plan = collect.Plan(changes=changes, folder=tmp_path, runs=1, tell=told.append)
+    for _ in range(2):  # what is there is not run again
+        collect.measure(plan, baseline, None, baseline.changes[0], None)
+    (run,) = collect.measured(tmp_path, baseline, baseline.changes[0].name)
+    assert run.others_share == kept
+    assert len(told) == min(len(shares), collect.TRIES)
+
+
 def rows(*, off, width):
     """Ten changes, each missed by the factor `off`; intervals reach `width` both ways."""
     from predicting.judge import FIGURES, Row
@@ -93,6 +119,14 @@ def rows(*, off, width):
     return found
 
 
+def test_what_was_disturbed_is_left_out():
+    from predicting.judge import summary
+
+    told = rows(off=1.05, width=1.2)
+    wrong = [replace(row, others_share=0.6) for row in rows(off=3.0, width=1.1)]
+    assert summary([*told, *wrong]) == summary(told) | {"disturbed": 10}
+
+
 def test_good_predictions_meet_the_bars():
     from predicting.judge import misses, summary
 
@@ -112,10 +146,14 @@ def test_bad_predictions_miss_them(off, width):
     assert misses(told)
 
 
+@pytest.mark.alone
 @pytest.mark.servers
 @pytest.mark.timeout(600)
 def test_predictions_come_true_on_a_real_vllm(tmp_path, record_property):
-    """Bars as loose as a shared machine and a recording of seconds make them; tau is of signs."""
+    """Bars as loose as a recording of seconds makes them; tau is of signs.
+
+    What a neighbour disturbed was run again; where all tries were, nothing can be judged.
+    """
     done = subprocess.run(
         [
             *(sys.executable, str(BENCH / "predict_vllm.py"), str(BENCH / "changes/tiny.toml")),
@@ -130,10 +168,10 @@ def test_predictions_come_true_on_a_real_vllm(tmp_path, record_property):
     told = json.loads(done.stdout)
     summary = told["summary"]
     record_property("predicted on a real vLLM", json.dumps(summary))
-    assert summary["changes"] == 2
-    calm = all(change["others_share"] <= 0.1 for change in told["changes"])
-    assert summary["median"]["tokens_per_s"] <= (0.25 if calm else 0.5)
+    assert len(told["changes"]) == 2
     for change in told["changes"]:
         assert (change["saving_predicted"] > 0) == (change["saving_measured"] > 0), change["change"]
-    if summary["coverage"] < 0.5:
-        pytest.xfail("intervals of a recording of seconds are too narrow yet: docs/predictions.md")
+    if summary["disturbed"]:
+        pytest.skip("others used too much of the processors each time it was tried")
+    assert summary["median"]["tokens_per_s"] <= 0.2
+    assert summary["coverage"] >= 0.6, told["changes"]  # of eight figures, three may be missed

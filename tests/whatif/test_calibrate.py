@@ -9,11 +9,13 @@ import pytest
 
 from costaudit.target.load import decode_load, prefill_load
 from costaudit.traffic.traffic import Request, Traffic
-from costaudit.whatif.calibrate import SeenLoad, calibrate, told_of
+from costaudit.whatif.calibrate import calibrate
 from costaudit.whatif.fit import StepPoint
 from costaudit.whatif.free_fit import STAND_IN_PEAKS, STAND_IN_SHAPE
+from costaudit.whatif.load_errors import USUAL
 from costaudit.whatif.predict import figures, predict
 from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenario
+from costaudit.whatif.seen_load import SeenLoad, told_of
 from costaudit.whatif.simulate import simulate
 from costaudit.whatif.steptime import StepTime
 
@@ -117,12 +119,24 @@ def test_the_loads_last_as_long_as_they_did(calibrated, loads):
         told = told_of(calibrated, one, KNOBS)
         assert told.e2e_mean_s == pytest.approx(one.e2e_mean_s, rel=0.02)
         assert told.ttft_mean_s == pytest.approx(one.ttft_mean_s, rel=0.05)
-    assert calibrated.load_error_share["e2e"] < 0.02
+    for kind, usual in USUAL.items():  # each load was told by the others
+        assert calibrated.load_error_share[kind] < usual
+    assert calibrated.gap_spread == 0.0
+    assert calibrated.load_span["rows"][1] > 8
 
 
 def test_no_term_is_negative(calibrated):
     for terms in (calibrated.coefficients, *calibrated.draws):
         assert min(terms.values()) >= 0
+
+
+def test_a_load_that_is_not_like_the_others_shows_in_the_error(loads, calibrated):
+    slow = replace(loads[-1], e2e_mean_s=loads[-1].e2e_mean_s * 1.2)
+    for told in (
+        calibrate(FITTED, points(), loads, KNOBS, held_out=[slow]),
+        calibrate(FITTED, points(), [*loads[:-1], slow], KNOBS),
+    ):
+        assert told.load_error_share["e2e"] > 1.2 * calibrated.load_error_share["e2e"]
 
 
 @pytest.mark.parametrize("seats", [1, 4, 64])
