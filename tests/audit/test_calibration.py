@@ -27,8 +27,8 @@ def load(*rounds_s, concurrency=2, answered=None):
         first=0,
         end=concurrency,
         answered=answered or concurrency * len(rounds_s),
-        e2e_mean_s=sorted(rounds_s)[len(rounds_s) // 2],
-        ttft_mean_s=0.1,
+        e2e_s=(sorted(rounds_s)[len(rounds_s) // 2],) * concurrency,
+        ttft_p50_s=0.1,
         itl_p50_s=None,
         rounds_s=rounds_s,
     )

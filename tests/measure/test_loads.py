@@ -6,7 +6,7 @@ import pytest
 
 from costaudit.measure.loads import served_loads
 from costaudit.recording.recording import Recording
-from costaudit.recording.rows import Answer, Fact, RequestRow, Task
+from costaudit.recording.rows import Answer, Fact, Gauge, RequestRow, Task
 
 
 def answer(task, number, *, sent_s, ttft_s=0.1, gaps=2, gap_s=0.02, prompt=100, error=""):
@@ -69,9 +69,10 @@ def test_a_burst_is_its_median_round(recording):
             recording.add(one)
     (load,) = served_loads(recording)
     assert (load.concurrency, load.first, load.end, load.answered) == (2, 0, 2, 6)
-    assert load.ttft_mean_s == pytest.approx(0.2)
-    assert load.e2e_mean_s == pytest.approx(0.24)
+    assert load.ttft_p50_s == pytest.approx(0.2)
+    assert load.e2e_s == pytest.approx((0.24, 0.24))
     assert load.itl_p50_s == pytest.approx(0.02)
+    assert load.gaps_s == pytest.approx(dict.fromkeys((0.2, 0.35, 0.5, 0.65, 0.8), 0.02))
     assert [row.output_tokens for row in load.requests] == [3, 3]
 
 
@@ -103,7 +104,7 @@ def test_the_replay_counts_while_it_was_steady(recording):
     )
     (load,) = served_loads(recording)
     assert (load.first, load.end, load.answered) == (1, 3, 2)
-    assert load.ttft_mean_s == pytest.approx(0.1)
+    assert load.ttft_p50_s == pytest.approx(0.1)
     assert [row.prefix_id for row in load.requests] == [7, None, 7, None]
     assert load.requests[3].prompt_tokens == 50  # of the request that was cut, as it was drawn
 
@@ -112,3 +113,40 @@ def test_a_replay_that_was_never_steady_says_nothing(recording):
     replay(recording, to_s=0.05)
     recording.add(answer("replay", 0, sent_s=0.0))
     assert served_loads(recording) == ()
+
+
+def beside(recording, others):
+    """A second of two cores by reading: a server on one, `others`, the rest idle."""
+    for second, cores in enumerate(others):
+        values = {"server": 1.0, "own": 0.0, "others": cores, "steal": 0.0, "idle": 1 - cores}
+        recording.add(
+            *(
+                Gauge(t_s=second + 0.5, meter="neighbours", name=name, value=value, unit="")
+                for name, value in values.items()
+            )
+        )
+
+
+def began(recording, task, t_s, wall_s=1.0):
+    recording.add(Fact(subject="rung", name=task, value={"t_s": t_s, "wall_s": wall_s}))
+
+
+def test_a_load_knows_what_others_took_meanwhile(recording):
+    replay(recording)
+    recording.add(answer("replay", 0, sent_s=0.2))
+    beside(recording, (0.5, 0.5, 0.5))
+    (load,) = served_loads(recording)
+    assert load.taken_share == pytest.approx(0.5)
+
+
+def test_a_round_beside_a_busy_neighbour_is_left_out(recording):
+    beside(recording, (0.0, 0.0, 0.0, 0.8, 0.8, 0.8))
+    for number, (t_s, ttft_s) in enumerate(((0.6, 0.1), (3.6, 0.9))):
+        burst(recording, number)
+        began(recording, f"decode-2x100#{number}", t_s, wall_s=0.5)
+        for place in range(2):
+            recording.add(answer(f"decode-2x100#{number}", place, sent_s=0.0, ttft_s=ttft_s))
+    (load,) = served_loads(recording)
+    assert load.ttft_p50_s == pytest.approx(0.1)
+    assert len(load.rounds_s) == 1
+    assert load.taken_share == pytest.approx(0.0)
