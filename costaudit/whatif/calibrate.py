@@ -41,6 +41,9 @@ KINDS: Mapping[str, float] = {"e2e": USUAL_SHARE, "ttft": 0.08, "itl": 0.06}
 STEP_SHARE = 0.06
 STEP = "step"  # the stage of the single steps, and of bursts
 PULL = 0.1  # of a width away from the first fit counts like one residual of the usual size
+# What enters with a prompt beside its tokens, of a step's overhead: as wide as its centre. Loads
+# with few prompts in them leave it open, and what-ifs may bring more of them.
+ENTRY, ENTRY_SHARE = "prompts", 0.5
 DRIFT_SHARE = 0.07  # by which a machine is faster or slower while one stage of an audit lasts
 OUTLIER = 2.0  # usual sizes; beyond them a residual counts in proportion, not in square …
 FIRM_S = 8.0  # … but of a load that was watched for so long: that was no passing disturbance
@@ -108,10 +111,13 @@ class _System:
 
         self.fitted, self.points, self.loads, self.knobs = fitted, points, loads, knobs
         typical_s = sorted(point.seconds for point in points)[len(points) // 2]
-        new = {"together": 0.0, "prompts": 0.0, FRONT: 0.0, REQUEST: 0.0}
-        self.terms = {**new, **fitted.coefficients}
+        entry_s = ENTRY_SHARE * fitted.coefficients.get("overhead", 0.0)
+        new = {"together": 0.0, ENTRY: entry_s, FRONT: 0.0, REQUEST: 0.0}
+        self.terms = {**new, **fitted.coefficients, ENTRY: entry_s}
         self.width = self._widths(typical_s)
         self.start = np.array([self.terms[n] / self.width[n] for n in self.terms])
+        believed = {ENTRY: self.width[ENTRY] / entry_s} if entry_s else {}
+        self.pull = np.diag([believed.get(name, PULL) for name in self.terms])
         self.drift = self._drift()
         self.gap_spread = 0.0
         long = [float(load.wall_s >= FIRM_S) for load in self.loads for _ in KINDS]
@@ -173,11 +179,11 @@ class _System:
         rows = np.vstack(
             [
                 weight[:, None] * np.hstack([slope, self.drift]),
-                np.hstack([PULL * np.eye(terms), np.zeros((terms, stages))]),
+                np.hstack([self.pull, np.zeros((terms, stages))]),
                 np.hstack([np.zeros((stages, terms)), np.eye(stages)]),
             ]
         )
-        aim = [weight * (slope @ x - residual), PULL * near, np.zeros(stages)]
+        aim = [weight * (slope @ x - residual), self.pull @ near, np.zeros(stages)]
         return np.asarray(nnls(rows, np.concatenate(aim))[0][:terms])
 
     def named(self, x: Floats) -> dict[str, float]:

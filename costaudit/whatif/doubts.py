@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from costaudit.whatif.outcome import Outcome
     from costaudit.whatif.steptime import StepTime
 
-REPEATS = 0.03  # no load repeats better from one minute to the next
+REPEATS = 0.05  # runs of ten seconds one after the other, on a calm machine of two cores
 LATER = 0.06  # the same load on the same machine, hours apart: bench/predict_vllm.py
 BEYOND = 0.06  # for each factor e beyond the operating points that were seen
 # What a figure misses beside the speed of all steps, at least.
