@@ -23,15 +23,13 @@ if TYPE_CHECKING:
     from costaudit.whatif.outcome import Outcome
     from costaudit.whatif.steptime import StepTime
 
+Z90 = 1.645  # two-sided 90 % quantile of the normal distribution
 REPEATS = 0.05  # runs of ten seconds one after the other, on a calm machine of two cores
 LATER = 0.06  # the same load on the same machine, hours apart: bench/predict_vllm.py
 BEYOND = 0.06  # for each factor e beyond the operating points that were seen
 # What a figure misses beside the speed of all steps, at least.
 LEAST: Mapping[str, float] = {"e2e": 0.01, "ttft": 0.04, "itl": 0.03}
 SHUFFLE = 7  # of the speeds, so that they do not rise with the draws
-
-
-Z90 = 1.645  # two-sided 90 % quantile of the normal distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
