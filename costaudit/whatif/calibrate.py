@@ -135,15 +135,13 @@ class _System:
     def _drift(self) -> Floats:
         """What a stage's drift, in units of its usual size, does to each residual: up and down.
 
-        Many short loads one after the other say no more of a machine's usual speed than one. What
-        was watched longest is the measure: the stage of a load that is firm does not drift.
+        Many short loads one after the other say no more of a machine's usual speed than one.
         """
         import numpy as np
 
         rows = [(STEP, STEP_SHARE * point.doubt) for point in self.points]
         rows += [(load.stage, s * load.doubt) for load in self.loads for s in KINDS.values()]
-        firm = {load.stage for load in self.loads if load.wall_s >= FIRM_S}
-        stages = sorted({stage for stage, _ in rows} - firm)
+        stages = sorted({stage for stage, _ in rows})
         one = [[DRIFT_SHARE / share * (stage == s) for s in stages] for stage, share in rows]
         return np.hstack([np.array(one), -np.array(one)])
 
