@@ -64,8 +64,6 @@ def calibrate(
     that these knobs could serve it is the answer. Loads `held_out` judge it. `repeats` goes
     into its `load_error_share`: "repeats" and "unsteady", see `doubts`.
     """
-    import numpy as np
-
     loads = [load for load in loads if runs(fitted, load, knobs)]
     if not loads:
         return fitted
@@ -78,14 +76,7 @@ def calibrate(
     for _ in range(MORE):
         x = system.solved(slope, system.residuals(x), x)
     residual = system.residuals(x)
-    spread = max(1.0, float(np.sqrt(np.mean(np.minimum(residual**2, OUTLIER**2)))))
-    generator = np.random.default_rng(0)
-    draws = []
-    for _ in range(DRAWS):
-        shaken = residual + spread * generator.standard_normal(len(residual))
-        near = system.start + spread * generator.standard_normal(len(x))
-        draws.append(system.named(system.solved(slope, shaken, x, near=near)))
-    calibrated = replace(system.model(x), draws=tuple(draws))
+    calibrated = replace(system.model(x), draws=system.drawn(slope, residual, x))
     judges = [load for load in held_out if runs(calibrated, load, knobs)]
     unseen = [system.left_out(place, slope, residual, x) for place in range(len(loads))]
     unseen += [system.misses(calibrated, load) for load in judges]
@@ -144,6 +135,19 @@ class _System:
         stages = sorted({stage for stage, _ in rows})
         one = [[DRIFT_SHARE / share * (stage == s) for s in stages] for stage, share in rows]
         return np.hstack([np.array(one), -np.array(one)])
+
+    def drawn(self, slope: Floats, residual: Floats, x: Floats) -> tuple[Mapping[str, float], ...]:
+        """What else would fit: the residuals, and where the terms start, shaken by their size."""
+        import numpy as np
+
+        spread = max(1.0, float(np.sqrt(np.mean(np.minimum(residual**2, OUTLIER**2)))))
+        generator = np.random.default_rng(0)
+        draws = []
+        for _ in range(DRAWS):
+            shaken = residual + spread * generator.standard_normal(len(residual))
+            near = self.start + spread * generator.standard_normal(len(x))
+            draws.append(self.named(self.solved(slope, shaken, x, near=near)))
+        return tuple(draws)
 
     def left_out(self, place: int, slope: Floats, residual: Floats, x: Floats) -> list[float]:
         """The misses of the load at this place by terms that were solved for without it."""
