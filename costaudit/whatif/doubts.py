@@ -3,8 +3,8 @@
 Each source is known before the change: the terms are known from few probes (`StepTime.draws`);
 simulated loads of this recording miss those that they were not fitted to; rounds of one load
 differ, brief ones more, and the replay's rate swings; the machine is faster or slower an hour
-later, on a server that was started anew; and where the engine would
-work beyond all that was seen, more is unknown the further it goes.
+later, on a server that was started anew; and where the engine would work beyond all that was seen,
+more is unknown the further it goes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LATER = 0.06  # the same load on the same machine, hours apart: bench/predict_vl
 BEYOND = 0.06  # for each factor e beyond the operating points that were seen
 # What a figure misses beside the speed of all steps, at least.
 LEAST: Mapping[str, float] = {"e2e": 0.01, "ttft": 0.04, "itl": 0.03}
-SHUFFLE = 7  # of the speeds, so that they do not rise with the draws
+SHUFFLE = 7  # of the speeds, so that they do not rise with the draws; prime to their number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,11 +69,10 @@ def predict(scenario: Scenario) -> Mapping[str, Predicted]:
     models = scenario.step_time.drawn() or (scenario.step_time,) * SPEEDS
     starts = [replace(scenario, step_time=m) for m in at_speeds(models, doubts.speed)]
     drawn = [figures(_simulated(start), start) for start in starts]
-    found = {
-        name: _with_interval(value, [one[name] for one in drawn if name in one], doubts.own[kind])
-        for name, value in told.items()
-        if (kind := KINDS[name])
-    }
+    found = {}
+    for name, value in told.items():
+        each = [one[name] for one in drawn if name in one]
+        found[name] = _with_interval(value, each, doubts.own[KINDS[name]])
     if "itl_p50_s" in found:
         found["itl_p50_s"] = _with_modes(found["itl_p50_s"], outcome)
     return found
