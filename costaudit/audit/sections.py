@@ -57,7 +57,8 @@ def value_section(value: Value) -> dict[str, Any]:
 
 
 def device_section(device: DeviceMetrics) -> dict[str, Any]:
-    """The device and its peaks."""
+    """The device and its peaks; of a GPU also its allocator and how its clocks were held down."""
+    course = {"allocator": device.allocator, "throttled_share": device.throttled_share}
     return {
         "name": device.name,
         "kind": device.kind or None,
@@ -67,6 +68,7 @@ def device_section(device: DeviceMetrics) -> dict[str, Any]:
         "peak_bandwidth_bytes_per_s": value_section(device.peak_bandwidth_bytes_per_s),
         "datasheet_flops": value_section(device.datasheet_flops),
         "datasheet_bandwidth_bytes_per_s": value_section(device.datasheet_bandwidth_bytes_per_s),
+        **{name: dict(seen) for name, seen in course.items() if seen},
     }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from costaudit.ground.errors import InconclusiveError
 from costaudit.ground.stats import Interval, mean
 from costaudit.measure.counters import counters_of, with_counters
+from costaudit.measure.device_course import with_course
 from costaudit.measure.groups import device_metrics, kv_metrics, workload_metrics
 from costaudit.measure.metrics import Metrics
 from costaudit.measure.phases import (
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from costaudit.target.target import Target
 
 ELEMENT_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "float8_e4m3fn": 1.0}
+# A weight by the format that the model was put into; int4: in groups of 128 with 32 bits each.
+QUANTIZED_BYTES = {"int8": 1.0, "fp8": 1.0, "int8-weights": 1.0, "int4-weights": 0.5 + 4 / 128}
 LATENCY = {Phase.PREFILL: "ttft_s", Phase.DECODE: "itl_s"}
 
 
@@ -85,7 +88,7 @@ def derive(recording: Recording) -> Derived:
         reading=reading,
         target=target,
         precision=precision,
-        device=device_metrics(reading),
+        device=with_course(device_metrics(reading), recording),
         steps=steps,
         window=window,
         requests=requests,
@@ -97,8 +100,8 @@ def _precision(target: Target, reading: Reading) -> Precision:
     """Bytes of a weight by the target's dtype; of a cache element as the tensors hold it."""
     weight = ELEMENT_BYTES.get(target.dtype)
     quantized = target.knobs.get("quantization")
-    if quantized is not None and quantized.value == "int8":
-        weight = 1.0
+    if quantized is not None:
+        weight = QUANTIZED_BYTES.get(str(quantized.value), weight)
     if weight is None:
         raise InconclusiveError(f"the size of a {target.dtype} weight is not known to costaudit")
     element = reading.fact("kv", "element_bytes")

@@ -97,7 +97,12 @@ class PhaseMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceMetrics:
-    """The device and its peaks (dtype of the weights), each with its origin."""
+    """The device and its peaks (dtype of the weights), each with its origin.
+
+    `allocator` holds the highest allocated_peak_bytes, reserved_peak_bytes and
+    fragmented_peak_share of the run, `throttled_share` the share of the run in which the clocks
+    were held down, by reason; both are empty where nobody counted (a CPU).
+    """
 
     name: str
     kind: str  # "cpu" or "cuda"
@@ -108,6 +113,10 @@ class DeviceMetrics:
     datasheet_flops: Value
     datasheet_bandwidth_bytes_per_s: Value
     int8_speedup: Mapping[str, float] = field(default_factory=dict)  # by phase, of linear layers
+    # of linear layers in other formats: (format, ((rows, times as fast), …))
+    low_bit_speedup: tuple[tuple[str, tuple[tuple[float, float], ...]], ...] = ()
+    allocator: Mapping[str, float] = field(default_factory=dict)
+    throttled_share: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ a killed run goes on with the first task that is not done. Facts by subject:
 
 target, model, knob   the target (`recording.target_facts.target_of` reads them back)
 device                name, kind, count, memory_bytes, peak_flops, peak_flops/<dtype>,
+                      int8_speedup {decode, prefill}, low_bit_speedup/<format> {<rows>: ratio},
                       peak_copy_bytes_per_s, peak_read_bytes_per_s, peak_bandwidth_bytes_per_s,
                       datasheet_flops, datasheet_bandwidth_bytes_per_s
 host, versions, gpu   the machine and its software
@@ -40,6 +41,7 @@ from costaudit.record.captures.nsys import captured
 from costaudit.record.keeping import Tell, keep
 from costaudit.record.meters.host import HostMeter
 from costaudit.record.meters.nvml import NvmlMeter, open_nvml
+from costaudit.record.meters.nvtx_counters import CounterTracks
 from costaudit.record.meters.nvtx_ranges import PhaseRanges
 from costaudit.record.meters.sampler import Sampler
 from costaudit.record.meters.torch_memory import open_torch_memory
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 
     from costaudit.record.engines.engine import LocalEngine
     from costaudit.record.meters.meter import Meter
+    from costaudit.recording.rows import Gauge
 
 Opener = Callable[[ProfileOptions, PhaseRanges], "LocalEngine"]
 
@@ -157,17 +160,30 @@ def _work(
         live: list[Meter] = [meter for meter in meters if not isinstance(meter, Instrument)]
         gpu = next((meter for meter in live if isinstance(meter, NvmlMeter)), None)
         run = Run(recording=recording, engine=engine, options=options, workload=workload, gpu=gpu)
-        recording.add(*about.about_meters(meters, ranges))
+        tracks = CounterTracks()
+        recording.add(*about.about_meters(meters, ranges), tracks.state)
         tell(0.0, "warming up", _left_s(pending))
         warm_s, steady = warm_up(engine)
         settled = {"seconds": warm_s, "steady": steady}
         recording.add(Fact(subject="design", name="warm_up", value=settled))
-        stack.enter_context(Sampler(live, lambda rows: recording.add(*rows), recording.clock_s))
+        stack.enter_context(Sampler(live, _kept(recording, tracks), recording.clock_s))
         stack.enter_context(_no_collection())
         stack.enter_context(captured())
         _do_tasks(run, tell)
         recording.add(*(state for meter in live for state in meter.instruments()))
     tell(1.0, "recorded", 0.0)
+
+
+def _kept(
+    recording: Recording, tracks: CounterTracks
+) -> Callable[[Sequence[Gauge | Instrument]], None]:
+    """What becomes of the sampler's rows: they go into the file, and to whoever listens by NVTX."""
+
+    def keep_rows(rows: Sequence[Gauge | Instrument]) -> None:
+        recording.add(*rows)
+        tracks.show(rows)
+
+    return keep_rows
 
 
 def _do_tasks(run: Run, tell: Tell) -> None:

@@ -29,6 +29,25 @@ FROM sample GROUP BY phase, CAST(t_s / :part_s AS INTEGER) ORDER BY phase, min(t
 """
 
 
+_EXTENTS = """
+SELECT name, min(value), max(value), max(value) FILTER (WHERE t_s = last_s) - max(value) FILTER
+       (WHERE t_s = first_s), max(t_s) - min(t_s)
+FROM (SELECT name, value, t_s, min(t_s) OVER w AS first_s, max(t_s) OVER w AS last_s FROM gauge
+      WHERE meter = ? WINDOW w AS (PARTITION BY name))
+GROUP BY name ORDER BY name
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """What one gauge did over the whole recording; `rise` is its last value less its first."""
+
+    low: float
+    high: float
+    rise: float
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """One gauge over time: per part of the time that has readings, its ends and its extremes."""
@@ -65,6 +84,14 @@ def courses(db: sqlite3.Connection) -> tuple[Course, ...]:
         found.setdefault((meter, name, unit), []).append(tuple(part))
     made = (_course(key, parts, from_s, part_s) for key, parts in found.items())
     return tuple(sorted(made, key=lambda c: -c.samples)[:_MOST_COURSES])
+
+
+def extents(db: sqlite3.Connection, meter: str) -> dict[str, Extent]:
+    """The gauges of a meter by name."""
+    return {
+        name: Extent(low=low, high=high, rise=rise, seconds=seconds)
+        for name, low, high, rise, seconds in db.execute(_EXTENTS, (meter,))
+    }
 
 
 def _course(

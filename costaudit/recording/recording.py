@@ -15,7 +15,7 @@ from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from costaudit.ground.errors import TargetError, UsageError
-from costaudit.recording.course import Course, Span, courses, phase_spans
+from costaudit.recording.course import Course, Extent, Span, courses, extents, phase_spans
 from costaudit.recording.file import create_file, journal, open_file
 from costaudit.recording.rows import (
     Answer,
@@ -247,6 +247,10 @@ class Recording:
     def courses(self) -> tuple[Course, ...]:
         """Gauges over time, thinned with their extremes kept."""
         return courses(self._db)
+
+    def extents(self, meter: str) -> dict[str, Extent]:
+        """What each gauge of a meter did from its first reading to its last."""
+        return extents(self._db, meter)
 
     def phase_spans(self) -> tuple[Span, ...]:
         """When steps of each phase ran."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from costaudit.report import figures
-from costaudit.report.fact_rows import Fact
+from costaudit.report.fact_rows import Fact, throttled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,8 @@ def _of_phase(name: str, phase: Mapping[str, Any], seen: Mapping[str, Any]) -> l
         text = figures.significant(seen["energy_j_per_token"], " J per token")
         facts.append(Fact(label=f"{name} energy", text=text, note=f"T3 over {span}"))
     if "throttled_share" in seen:
-        facts.append(_throttled(name, seen["throttled_share"]))
+        text, note = throttled(seen["throttled_share"]), "of the span's time, by reason"
+        facts.append(Fact(label=f"{name} throttled", text=text, note=note))
     if "memory_accessed_share" in seen:
         text = f"{figures.percent(seen['memory_accessed_share'])} of the time"
         note = "T4, utilization.memory: memory touched at all; this is not bandwidth"
@@ -52,10 +53,3 @@ def _mbu(name: str, phase: Mapping[str, Any], seen: Mapping[str, Any]) -> Fact:
     elif seen["why"]:
         note += f"; no better tier: {seen['why']}"
     return Fact(label=f"{name} MBU", text=figures.percent(phase["mbu"]), note=note)
-
-
-def _throttled(name: str, shares: Mapping[str, float]) -> Fact:
-    """Reasons may overlap, so no sum is told."""
-    parts = [f"{reason} {figures.percent(share)}" for reason, share in shares.items() if share]
-    text = ", ".join(parts) or "never"
-    return Fact(label=f"{name} throttled", text=text, note="of the span's time, by reason")

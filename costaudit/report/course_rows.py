@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from costaudit.report import figures
 from costaudit.report.chart import IDEAL, OPEN, WASTE, colours, tooltip, values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from costaudit.report.chart import Spec
 
+Titles = Mapping[tuple[str, str], str]  # of gauges, by meter and name
 TIME = {"axis": {"grid": False}, "scale": {"zero": False, "nice": False}}
 _SPANS = {
     "prefill": ("prefill", IDEAL),
@@ -22,11 +24,11 @@ _SPANS = {
 }
 
 
-def gauge_rows(gauges: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[Any]:
-    """One row per gauge and part of the time; `names` are titles by name, others are left out."""
+def gauge_rows(gauges: Sequence[Mapping[str, Any]], titles: Titles) -> list[Any]:
+    """One row per gauge and part of the time; gauges without a title are left out."""
     return [
         {
-            "gauge": names[gauge["name"]],
+            "gauge": titles[gauge["meter"], gauge["name"]],
             "t": t_s,
             "low": low,
             "high": high,
@@ -34,7 +36,7 @@ def gauge_rows(gauges: Sequence[Mapping[str, Any]], names: Mapping[str, str]) ->
             "between": _between(low, high, gauge["unit"]),
         }
         for gauge in gauges
-        if gauge["name"] in names
+        if (gauge["meter"], gauge["name"]) in titles
         for t_s, low, high in zip(gauge["t_s"], gauge["low"], gauge["high"], strict=True)
     ]
 

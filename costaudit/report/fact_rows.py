@@ -111,7 +111,7 @@ def workload_facts(workload: Mapping[str, Any]) -> list[Fact]:
 def device_facts(device: Mapping[str, Any]) -> list[Fact]:
     """The device and its peaks, measured beside the datasheet."""
     flops, bandwidth = device["peak_flops"], device["peak_bandwidth_bytes_per_s"]
-    return [
+    facts = [
         Fact(
             label="Device", text=f"{device['name'] or figures.UNKNOWN} × {device['count'] or '?'}"
         ),
@@ -119,6 +119,28 @@ def device_facts(device: Mapping[str, Any]) -> list[Fact]:
         _peak("Peak compute", flops, device.get("datasheet_flops"), "FLOP/s"),
         _peak("Peak bandwidth", bandwidth, device.get("datasheet_bandwidth_bytes_per_s"), "B/s"),
     ]
+    if held := device.get("allocator"):
+        facts.append(_allocator(held))
+    if "throttled_share" in device:
+        text = throttled(device["throttled_share"])
+        facts.append(Fact(label="Clocks held down", text=text, note="of the recording, by reason"))
+    return facts
+
+
+def _allocator(held: Mapping[str, float]) -> Fact:
+    """What tensors held at most, and what torch's allocator took from the driver for them."""
+    text = figures.binary_bytes(held.get("allocated_peak_bytes"))
+    note = f"{figures.binary_bytes(held.get('reserved_peak_bytes'))} taken from the driver"
+    if "fragmented_peak_share" in held:
+        share = figures.percent(held["fragmented_peak_share"])
+        note += f"; {share} of it in pieces between tensors"
+    return Fact(label="Tensors held at most", text=text, note=note)
+
+
+def throttled(shares: Mapping[str, float]) -> str:
+    """Shares of time by reason in words; reasons may overlap, so no sum is told."""
+    parts = [f"{reason} {figures.percent(share)}" for reason, share in shares.items() if share]
+    return ", ".join(parts) or "never"
 
 
 def _peak(

@@ -3,7 +3,8 @@
  *
  *   FAKE_NVML_INIT          error code of nvmlInit (9: driver not loaded)
  *   FAKE_NVML_GPM           present (default) | absent | no_permission | lost | dram_refused | wild
- *                           lost: the third snapshot fails, that is the one that ends a first span
+ *                           lost: the fourth snapshot fails, that is the one that ends a first span
+ *                           where a sample was taken before it
  *   FAKE_NVML_OLD           1: no energy counter, no throttle counters
  *   FAKE_NVML_LOST_AFTER    the device falls off the bus after so many readings of its memory
  */
@@ -126,7 +127,7 @@ int nvmlGpmSampleGet(void *d, sample_t *sample) {
     (void)d; ALIVE;
     if (is("FAKE_NVML_GPM", "no_permission")) return NO_PERMISSION;
     sample->serial = ++snapshots;
-    return is("FAKE_NVML_GPM", "lost") && snapshots > 2 ? IS_LOST : OK;
+    return is("FAKE_NVML_GPM", "lost") && snapshots > 3 ? IS_LOST : OK;
 }
 int nvmlGpmMetricsGet(metrics_get_t *get) {
     if (get->version != 1 || !get->first || !get->second) return INVALID;

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from dcgm_exporter import NEW, OLD, page, serving
+from sample_documents import sample
 
+from costaudit.audit.course_section import course_section
+from costaudit.measure.device_course import with_course
+from costaudit.measure.metrics import DeviceMetrics
+from costaudit.record.meters.host import HostMeter
 from costaudit.record.meters.nvml_channels import throttled_shares
+from costaudit.record.meters.torch_memory import gauges
+from costaudit.recording.recording import Recording
+from costaudit.recording.rows import Gauge
+from costaudit.report.charts import utilization
+from costaudit.report.figure import figures_of
+from costaudit.target.target import Origin, Value
 
 REASONS = st.sampled_from(["throttled_sw_thermal", "throttled_hw_thermal", "energy"])
 SOURCE = Path(__file__).parents[1] / "fakes" / "nvml.c"
@@ -123,6 +136,75 @@ def test_gpm_measures_bandwidth_to_the_number(fake_driver: Path) -> None:
     assert (span["memory_accessed_share"], span["kernel_running_share"]) == (0.4, 0.99)
     assert span["why"] == ""
     assert out["leaked"] == 0
+
+
+def test_gpm_stands_on_the_timeline_of_the_samples(fake_driver: Path) -> None:
+    """The first look begins a span of its own; the last, 3 s later, tells what was in between."""
+    out = _run(fake_driver)
+    assert not [g for g in out["first"] if g["meter"] == "nvml.gpm"]
+    told = {g["name"]: g["value"] for g in out["last"] if g["meter"] == "nvml.gpm"}
+    assert told == {"dram_share": 0.625, "sm_share": 0.875, "tensor_share": 0.125}
+    assert out["leaked"] == 0
+
+
+def test_every_share_that_the_sampler_writes_has_a_title_and_is_drawn(
+    fake_driver: Path, tmp_path: Path
+) -> None:
+    """What the unmodified pynvml and an exporter gave: as a recording, a document and a chart."""
+    with serving(page(0.5)) as exporter:
+        out = _run(fake_driver, dcgm=exporter.url)
+    allocator = {
+        "reserved_bytes.all.current": 100,
+        "reserved_bytes.all.peak": 160,
+        "allocated_bytes.all.peak": 120,
+        "inactive_split_bytes.all.current": 25,
+    }
+    path = tmp_path / "run.costaudit"
+    with Recording.create(path) as recording:
+        for rows in (out["first"], out["last"]):
+            recording.add(*(Gauge(**row) for row in rows))
+        recording.add(*gauges(allocator, 0.5), *host_gauges())
+        recording.add(
+            Gauge(t_s=10.0, meter="nvml.throttle", name="throttled_sw_power_cap", value=9.0,
+                  unit="s"),
+        )  # fmt: skip
+    with Recording.read(path) as recording:
+        course = course_section(recording)
+        device = with_course(blank_device(), recording)
+    document = sample() | {"course": course}
+    shares = {(g["meter"], g["name"]) for g in course["gauges"] if g["unit"] == "share"}
+    titled = set(utilization._titles(document))
+    assert ("nvml.gpm", "dram_share") in shares
+    assert ("dcgm", "dram_active_share") in shares
+    assert titled == shares
+    drawn = figures_of(document)["utilization"]
+    assert "DRAM bandwidth, of the theoretical (GPM)" in drawn.svg
+    assert "(GPM) 62\N{NO-BREAK SPACE}%; SMs busy (GPM) 88" in drawn.says
+    assert device.allocator == {
+        "allocated_peak_bytes": 120,
+        "reserved_peak_bytes": 160,
+        "fragmented_peak_share": 0.25,
+    }
+    # By the fake's counter 5.5 s at t = 0.25; 9 s were made up for t = 10.
+    assert device.throttled_share["sw_power_cap"] == pytest.approx((9 - 6) / 9.75, abs=0.06)
+    assert device.throttled_share["sw_thermal"] == 0.0
+
+
+def host_gauges() -> list[Gauge]:
+    """Two looks of the real host meter."""
+    meter = HostMeter()
+    meter.sample(0.0)
+    time.sleep(0.02)
+    return [gauge for gauge in meter.sample(0.3) if gauge.unit == "share"]
+
+
+def blank_device() -> DeviceMetrics:
+    unknown = Value(value=None, origin=Origin.UNKNOWN)
+    return DeviceMetrics(
+        name="NVIDIA H200", kind="cuda", count=1, memory_bytes=None, peak_flops=unknown,
+        peak_bandwidth_bytes_per_s=unknown, datasheet_flops=unknown,
+        datasheet_bandwidth_bytes_per_s=unknown,
+    )  # fmt: skip
 
 
 def test_plain_readings_carry_units_and_say_what_they_are(fake_driver: Path) -> None:

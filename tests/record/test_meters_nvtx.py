@@ -28,6 +28,28 @@ print(json.dumps(asdict(ranges.state)))
 """
 
 
+SHOW = """
+import json, sys
+from dataclasses import asdict
+from costaudit.record.meters.nvtx_counters import CounterTracks
+from costaudit.recording.rows import Gauge, Instrument, State
+if sys.argv[1] == "old":
+    import nvtx
+    from costaudit.record.meters import nvtx_ranges
+    class Old:
+        "A domain of an nvtx that knows no counters."
+        def __init__(self, domain):
+            self.mark, self.get_event_attributes = domain.mark, domain.get_event_attributes
+    nvtx.get_domain = lambda name, real=nvtx.get_domain: Old(real(name))
+tracks = CounterTracks()
+for value in (0.25, 0.5):
+    tracks.show([Gauge(t_s=1.0, meter="nvml.gpm", name="dram_share", value=value, unit="share"),
+                 Instrument(meter="nvml.gpm", state=State.LOST)])
+tracks.show([Gauge(t_s=2.0, meter="nvml.memory", name="memory_used", value=3.0, unit="B")])
+print(json.dumps(asdict(tracks.state)))
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     state: dict[str, Any]
@@ -50,9 +72,13 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _hear(calls: list[tuple[str, int]], log: Path, **env: str) -> Heard:
+    return _run(RUN, json.dumps(calls), log, **env)
+
+
+def _run(script: str, argument: str, log: Path, **env: str) -> Heard:
     environ = {k: v for k, v in os.environ.items() if not k.startswith("NVTX_")}
     done = subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps(calls)],
+        [sys.executable, "-c", script, argument],
         env=environ | {"NVTX_TEST_LOG": str(log)} | env,
         capture_output=True,
         text=True,
@@ -123,3 +149,33 @@ def test_without_the_package_the_ranges_are_silent(
     ranges.push("prefill", 3)
     ranges.pop()
     assert ranges.state.state == "absent"
+
+
+def test_gauges_become_counter_tracks_of_a_tool(tool: Path, tmp_path: Path) -> None:
+    heard = _run(SHOW, "new", tmp_path / "log", NVTX_INJECTION64_PATH=str(tool))
+    assert (heard.state["meter"], heard.state["state"]) == ("nvtx.counters", "ok")
+    assert heard.of("counter") == [
+        ["costaudit", "1", "nvml.gpm", "dram_share", "in", "share"],
+        ["costaudit", "2", "nvml.memory", "memory_used", "in", "B"],
+    ]
+    assert heard.of("sample") == [
+        ["costaudit", "1", "0.25"],
+        ["costaudit", "1", "0.5"],
+        ["costaudit", "2", "3"],
+    ]
+
+
+def test_an_older_nvtx_gets_marks_that_bear_the_values(tool: Path, tmp_path: Path) -> None:
+    heard = _run(SHOW, "old", tmp_path / "log", NVTX_INJECTION64_PATH=str(tool))
+    assert heard.of("counter") == []
+    assert [(mark[1:3], float(mark[-1])) for mark in heard.of("mark")] == [
+        (["nvml.gpm", "dram_share"], 0.25),
+        (["nvml.gpm", "dram_share"], 0.5),
+        (["nvml.memory", "memory_used"], 3.0),
+    ]
+
+
+def test_without_a_tool_no_track_is_made(tmp_path: Path) -> None:
+    heard = _run(SHOW, "new", tmp_path / "log")
+    assert heard.state["state"] == "off"
+    assert heard.lines == []

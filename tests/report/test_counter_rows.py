@@ -16,6 +16,7 @@ from sample_documents import sample
 from costaudit.audit.document import schema
 from costaudit.report.console import console_text
 from costaudit.report.counter_rows import counter_facts
+from costaudit.report.fact_rows import device_facts
 from costaudit.report.page import html_page, markdown
 
 HEADING = "own counters"
@@ -96,3 +97,25 @@ def test_without_counters_nothing_is_said_of_them() -> None:
     for rendered in (console_text(document), html_page(document), markdown(document)):
         assert HEADING not in rendered
         assert "DRAM traffic" not in rendered
+
+
+def test_the_allocator_and_the_clocks_of_the_run_stand_with_the_device(
+    document: dict[str, Any],
+) -> None:
+    document["device"] |= {
+        "allocator": {
+            "allocated_peak_bytes": 3 * 2**30,
+            "reserved_peak_bytes": 4 * 2**30,
+            "fragmented_peak_share": 0.125,
+        },
+        "throttled_share": {"sw_power_cap": 0.5, "sw_thermal": 0.0},
+    }
+    jsonschema.Draft202012Validator(schema()).validate(document)
+    told = {fact.label: f"{fact.text}; {fact.note}" for fact in device_facts(document["device"])}
+    plain = {label: text.replace("\N{NO-BREAK SPACE}", " ") for label, text in told.items()}
+    assert plain["Tensors held at most"] == (
+        "3 GiB; 4 GiB taken from the driver; 12 % of it in pieces between tensors"
+    )
+    assert plain["Clocks held down"] == "sw_power_cap 50 %; of the recording, by reason"
+    for rendered in (html_page(document), markdown(document)):
+        assert "Clocks held down" in rendered

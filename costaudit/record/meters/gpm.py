@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from costaudit.record.meters.nvml_faults import fault
-from costaudit.recording.rows import Instrument, State
+from costaudit.recording.rows import Gauge, Instrument, State
 
 METER = "nvml.gpm"
 TIER = "T1"
@@ -69,6 +69,11 @@ class Gpm:
             for sample in (begun, ended):
                 if sample is not None:
                     self._free(sample)
+
+    def release(self, begun: Any) -> None:
+        """Free a snapshot that will have no end."""
+        if begun is not None:
+            self._free(begun)
 
     def _tried(self) -> Instrument:
         nvml, why = self._nvml, ""
@@ -129,3 +134,38 @@ class Gpm:
         if not math.isfinite(percent) or not 0.0 <= percent <= 100.0:  # noqa: PLR2004 - percent
             return None, f"GPM metric {metric.metricId} reads {percent}, outside 0 to 100"
         return percent / 100.0, ""
+
+
+class GpmCourse:
+    """Averages over the time between a recording's own looks: GPM as gauges on its timeline."""
+
+    def __init__(self, gpm: Gpm) -> None:
+        self._gpm = gpm
+        self._begun: Any = None
+        self._since_s = 0.0
+
+    def sample(self, t_s: float, now_s: float) -> list[Gauge]:
+        """What it was since the last look that gave any; nothing before `MIN_SPAN_S` are over.
+
+        A gauge stands at the middle of the time that it is the average of.
+        """
+        if self._begun is not None and now_s - self._since_s < MIN_SPAN_S:
+            return []
+        begun, seconds = self._begun, now_s - self._since_s
+        reading = GpmReading() if begun is None else self._gpm.end(begun, seconds)
+        self._begun, self._since_s = self._gpm.begin(), now_s
+        shares = {
+            "dram_share": reading.dram_share,
+            "sm_share": reading.sm_share,
+            "tensor_share": reading.tensor_share,
+        }
+        return [
+            Gauge(t_s=t_s - seconds / 2, meter=METER, name=name, value=share, unit="share")
+            for name, share in shares.items()
+            if share is not None
+        ]
+
+    def close(self) -> None:
+        """Free what was begun."""
+        begun, self._begun = self._begun, None
+        self._gpm.release(begun)

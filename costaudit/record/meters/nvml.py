@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from costaudit.facts.gpus import theoretical_bandwidth_bytes_per_s
 from costaudit.record.meters.dcgm import DcgmMeter, dcgm_url
 from costaudit.record.meters.dram_counters import ANALYTIC_TIER, Begun, DramCounters
-from costaudit.record.meters.gpm import Gpm
+from costaudit.record.meters.gpm import Gpm, GpmCourse
 from costaudit.record.meters.nvml_channels import (
     CHANNELS,
     THROTTLE_BITS,
@@ -93,6 +93,7 @@ class NvmlMeter:
         if THROTTLE_BITS.meter not in self._channels:
             self._try(THROTTLE_BITS)
         self._gpm = Gpm(nvml, handle)
+        self._course = GpmCourse(self._gpm)
         uuid, _ = self._ask(lambda: nvml.nvmlDeviceGetUUID(handle))
         self._dcgm = DcgmMeter(uuid, dcgm_url(), clock_s=time.perf_counter)
         self._dram = DramCounters(self._gpm, self._dcgm)
@@ -113,6 +114,7 @@ class NvmlMeter:
         """Let NVML go; samples after this are empty."""
         if self._open:
             self._open = False
+            self._course.close()
             self._channels.clear()
             self._ask(self._nvml.nvmlShutdown)
 
@@ -130,7 +132,7 @@ class NvmlMeter:
             for meter in list(self._channels)
             for name, value, unit in self._read(meter)
         ]
-        return own + self._dcgm.sample(t_s)
+        return own + self._course.sample(t_s, time.perf_counter()) + self._dcgm.sample(t_s)
 
     def facts(self) -> list[Fact]:
         """What the driver says of the device, subject "gpu"; an unknown value has its reason."""

@@ -32,7 +32,7 @@ class PhaseRanges:
     pop: Callable[[], None]
 
     def __init__(self) -> None:
-        domain, self.state = _domain()
+        domain, self.state = listening_domain(METER)
         self._push: Callable[[Any], None] | None = None
         self.pop = _nothing
         self._attributes: dict[str, Any] = {}
@@ -59,18 +59,18 @@ def _nothing() -> None:
     """What a pop does when nobody listens."""
 
 
-def _domain() -> tuple[Any, Instrument]:
-    """The NVTX domain, or None and the reason why there is none to push to."""
+def listening_domain(meter: str) -> tuple[Any, Instrument]:
+    """The NVTX domain, or None and the reason why there is none to tell anything to."""
     try:
         import nvtx
     except ImportError:
         why = "the package nvtx is not installed"
-        return None, Instrument(meter=METER, state=State.ABSENT, why=why)
+        return None, Instrument(meter=meter, state=State.ABSENT, why=why)
     if not nvtx.enabled():
-        return None, Instrument(meter=METER, state=State.OFF, why="NVTX_DISABLE is set")
+        return None, Instrument(meter=meter, state=State.OFF, why="NVTX_DISABLE is set")
     domain = nvtx.get_domain(DOMAIN)
     if domain.get_event_attributes() is None:  # a DummyDomain: no tool is attached
         why = "no tool listens; run under nsys, or set NVTX_INJECTION64_PATH"
-        return None, Instrument(meter=METER, state=State.OFF, why=why)
+        return None, Instrument(meter=meter, state=State.OFF, why=why)
     tool = os.environ.get("NVTX_INJECTION64_PATH", "a tool")
-    return domain, Instrument(meter=METER, state=State.OK, why=f"{tool} listens")
+    return domain, Instrument(meter=meter, state=State.OK, why=f"{tool} listens")

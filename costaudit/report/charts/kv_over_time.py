@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
     from costaudit.report.chart import Spec
 
-_FULL = {"kv.usage_fraction": "KV cache in use"}
-_REQUESTS = {"requests.running": "requests running", "requests.waiting": "requests waiting"}
+_FULL = {("server", "kv.usage_fraction"): "KV cache in use"}
+_REQUESTS = {
+    ("server", "requests.running"): "requests running",
+    ("server", "requests.waiting"): "requests waiting",
+}
 
 
 def _spec(document: Mapping[str, Any]) -> Spec | None:
@@ -52,7 +55,7 @@ def _says(document: Mapping[str, Any]) -> str:
     most = {
         gauge["name"]: max(gauge["high"], default=0.0)
         for gauge in document["course"]["gauges"]
-        if gauge["name"] in {**_FULL, **_REQUESTS}
+        if (gauge["meter"], gauge["name"]) in {**_FULL, **_REQUESTS}
     }
     text = f"At most {figures.percent(most['kv.usage_fraction'])} of the cache was in use"
     if "requests.waiting" in most:
