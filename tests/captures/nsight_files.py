@@ -112,8 +112,10 @@ class NsightFile:
         self._table("TARGET_INFO_GPU_METRICS", ("metricId", "metricName"))
         self._table("GPU_METRICS", ("timestamp", "typeId", "metricId", "value"))
         self.add("TARGET_INFO_GPU_METRICS", metricId=5, metricName=name)
+        self.db.execute("BEGIN")
         for at, value in readings:
             self.add("GPU_METRICS", timestamp=at, typeId=1, metricId=5, value=value)
+        self.db.execute("COMMIT")
 
     def close(self) -> Path:
         """The finished file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -15,12 +16,13 @@ from costaudit.audit.document import does_not_close, schema, unexplained_nulls
 from costaudit.audit.situation import read_situation
 from costaudit.cli.main import run
 from costaudit.ground.errors import InconclusiveError, UsageError
-from costaudit.record.captures import export_file
+from costaudit.record.captures import export_file, nsight
 from costaudit.record.captures.attribute import NO_CALL, NO_RANGE, Owner, attribute
 from costaudit.record.captures.importing import import_capture
 from costaudit.record.captures.nsight import read_nsight
 from costaudit.record.captures.phase_names import PhaseNames
 from costaudit.recording.recording import Recording
+from costaudit.report.figure import figures_of
 from costaudit.report.render import Format, render
 
 if TYPE_CHECKING:
@@ -137,6 +139,31 @@ def test_the_recording_has_an_ordinary_report_in_every_form(tmp_path: Path) -> N
     assert (gauge["low"][0], gauge["high"][-1]) == (0.4, 0.8)
     for form in (Format.CONSOLE, Format.MARKDOWN, Format.HTML, Format.JSON):
         assert "layer" in render(document, form)
+
+
+def test_many_samples_of_gpu_metrics_are_thinned_over_the_whole_capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nsight, "_MOST_READINGS", 200)
+    made = small(tmp_path / "run.sqlite")
+    made.metrics("SMs Active [Throughput %]", *((at * MS, at % 100) for at in range(1000)))
+    readings = read_nsight(made.close(), NAMES).readings
+    assert 150 <= len(readings) <= 250
+    gaps = [b.at - a.at for a, b in pairwise(readings)]
+    assert readings[0].at < 100 * MS
+    assert readings[-1].at > 900 * MS
+    assert max(gaps) < 100 * MS
+
+
+def test_gpu_metrics_are_drawn_by_their_names(tmp_path: Path) -> None:
+    made = small(tmp_path / "run.sqlite")
+    made.metrics("SMs Active [Throughput %]", (100 * MS, 25), (150 * MS, 75))
+    import_capture(made.close(), tmp_path / "run.costaudit", NAMES)
+    document = build_audit(tmp_path / "run.costaudit", options=AuditOptions())
+    drawn = figures_of(document)["utilization"]
+    assert "SMs Active" in drawn.svg
+    plain = drawn.says.replace("\N{NO-BREAK SPACE}", " ")
+    assert plain == "Lowest to highest reading: SMs Active 25 to 75 %."
 
 
 def test_no_what_if_starts_from_a_capture(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ _PROCESS = ~0xFFFFFF
 _PUSH_POP, _START_END = 59, 60  # eventType of NVTX_EVENTS
 _OPEN_END = 2**62  # of a range that had not ended when the capture did
 _MOST_READINGS = 200_000
+_HASH, _HASHES = 40_503, 1 << 16  # Knuth's multiplier for 16 bits
 _HUNDRED = 100.0  # GPU_METRICS gives shares in percent
 
 
@@ -175,16 +176,21 @@ def _device(export: Export, operations: tuple[Operation, ...]) -> Device:
 
 
 def _readings(export: Export) -> Iterator[Reading]:
-    """GPU metrics samples that are shares; the rest (clocks) is left in the export."""
+    """GPU metrics samples that are shares; the rest (clocks) is left in the export.
+
+    Of more than `_MOST_READINGS` rows as many are read, spread over the whole capture by a
+    multiplicative hash of their numbers: every metric is met in its turn.
+    """
     named = {
         key: clean(name)
         for key, name in export.rows("TARGET_INFO_GPU_METRICS", ("metricId", "metricName"))
         if "%" in str(name)
     }
-    rows = export.rows("GPU_METRICS", ("timestamp", "metricId", "value"))
-    for place, (at, metric, value) in enumerate(rows):
-        if place >= _MOST_READINGS:
-            return
+    part = min(_HASHES, _HASHES * _MOST_READINGS // max(1, export.last_row("GPU_METRICS")))
+    where = "" if part == _HASHES else f"WHERE (rowid * {_HASH}) % {_HASHES} < {part}"
+    for at, metric, value in export.rows(
+        "GPU_METRICS", ("timestamp", "metricId", "value"), where=where
+    ):
         if metric in named and whole(at) and type(value) in (int, float):
             yield Reading(at=at, name=named[metric], value=value / _HUNDRED, unit="share")
 
