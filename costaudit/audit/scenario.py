@@ -101,6 +101,7 @@ def scenario_of(
         devices=metrics.device.count,
         device_kind=metrics.device.kind,
         int8_speedup=(faster["decode"], faster["prefill"]) if len(faster) > 1 else None,
+        low_bit=metrics.device.low_bit_speedup,
     )
 
 

@@ -31,9 +31,13 @@ class LocalFlags:
     batch_size: Annotated[int | None, _flag("--batch-size", "Sequences per static batch.")] = None
     kv_budget: Annotated[str | None, _flag("--kv-budget", "Memory for the KV cache: 4GiB.")] = None
     cache: Annotated[str, _flag("--cache", "dynamic, or static: allocated once.")] = "dynamic"
-    quantize: Annotated[str, _flag("--quantize", "none, or int8: linear layers, CPU only.")] = (
-        "none"
-    )
+    quantize: Annotated[
+        str, _flag("--quantize", "none, int8 (CPU only), fp8, int8-weights, int4-weights.")
+    ] = "none"
+    graphs: Annotated[
+        str, _flag("--graphs", "off, captured or compiled: each step as one CUDA graph.")
+    ] = "off"
+    kv_cache: Annotated[str, _flag("--kv-cache", "own dtype, or fp8; with --cache static.")] = "own"
 
 
 Target = Annotated[

@@ -62,6 +62,8 @@ def _local(asked: Asked, listener: Any) -> Path:
         kv_budget_bytes=bytes_of(asked.local.kv_budget),
         cache=asked.local.cache,
         quantize=asked.local.quantize,
+        graphs=asked.local.graphs,
+        kv_cache=asked.local.kv_cache,
     )
     return record_profile(options, progress=listener)
 

@@ -42,6 +42,9 @@ class QualityFlags:
     ] = None
     device: Annotated[str, _flag("--device", "With --quality: auto, cpu, cuda or cuda:N.")] = "auto"
     dtype: Annotated[str, _flag("--dtype", "With --quality: of the unquantized model.")] = "auto"
+    quantize: Annotated[
+        str, _flag("--quantize", "With --quality: int8 (CPU), fp8, int8-weights, int4-weights.")
+    ] = "int8"
 
 
 Run = Annotated[
@@ -114,7 +117,9 @@ def _quality(
         text=flags.text,
         base=baseline or target,
         new=target,
-        new_settings=EngineSettings(quantize="int8" if baseline in (None, target) else "none"),
+        new_settings=EngineSettings(
+            quantize=flags.quantize if baseline in (None, target) else "none"
+        ),
         device=flags.device,
         dtype=flags.dtype,
     )

@@ -35,7 +35,23 @@ def device_metrics(reading: Reading) -> DeviceMetrics:
             for phase, ratio in reading.table("device", "int8_speedup").items()
             if is_number(ratio) and ratio > 0
         },
+        low_bit_speedup=_low_bit(reading),
     )
+
+
+def _low_bit(reading: Reading) -> tuple[tuple[str, tuple[tuple[float, float], ...]], ...]:
+    """By format the times as fast by rows, rising in the rows."""
+    prefix, found = "low_bit_speedup/", []
+    for name, fact in sorted(reading.facts.get("device", {}).items()):
+        if name.startswith(prefix) and isinstance(fact.value, dict):
+            points = sorted(
+                (float(rows), float(ratio))
+                for rows, ratio in fact.value.items()
+                if str(rows).isdigit() and is_number(ratio) and ratio > 0
+            )
+            if points:
+                found.append((name.removeprefix(prefix), tuple(points)))
+    return tuple(found)
 
 
 def workload_metrics(reading: Reading, requests: Sequence[RequestRow]) -> WorkloadMetrics:

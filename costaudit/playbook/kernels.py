@@ -31,6 +31,19 @@ def speedup(curve: Curve, size: float) -> Bounds:
     return curve[-1][1:]
 
 
+# Layers alone against layers in a step, whose attention stays as it is; a judgement.
+MEASURED_MARGIN = 0.15
+
+
+def measured(scenario: Scenario, form: str) -> Curve | None:
+    """What the recording saw a format do to this model's own layers, give or take; None: not."""
+    points = dict(scenario.low_bit).get(form)
+    if not points:
+        return None
+    margin = 1 + MEASURED_MARGIN
+    return tuple((rows, ratio / margin, ratio * margin) for rows, ratio in points)
+
+
 def decoding_rows(scenario: Scenario) -> int:
     """Rows of a decode step by the demand; a cap on them is other steps' matter."""
     return scenario.traffic.concurrency or UNKNOWN_ROWS

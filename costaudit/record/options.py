@@ -19,19 +19,28 @@ class EngineSettings:
     Attributes:
         batching: "static", or "continuous": its own scheduler over its paged cache.
         cache: "dynamic", or "static": allocated once for a batch's longest sequence.
-        quantize: "none", or "int8": every linear layer by torch's dynamic int8 (CPU only).
+        quantize: "none", "int8" (every linear layer by torch's dynamic int8, CPU only), or a
+            format of `low_bit`: "fp8", "int8-weights", "int4-weights".
+        graphs: "off", "captured" (a step is one CUDA graph; needs the static cache), or "compiled"
+            (its blocks by torch.compile, then captured).
+        kv_cache: "own" dtype of the model, or "fp8": a static cache in 8 bits.
     """
 
     batching: str = "static"
     cache: str = "dynamic"
     quantize: str = "none"
+    graphs: str = "off"
+    kv_cache: str = "own"
 
 
 AS_IT_COMES = EngineSettings()
+_OF_AN_ENGINE = fields(EngineSettings)
 _SETTINGS = {
     "batching": ("static", "continuous"),
     "cache": ("dynamic", "static"),
-    "quantize": ("none", "int8"),
+    "quantize": ("none", "int8", "fp8", "int8-weights", "int4-weights"),
+    "graphs": ("off", "captured", "compiled"),
+    "kv_cache": ("own", "fp8"),
 }
 
 
@@ -50,7 +59,7 @@ class ProfileOptions:
         replay_rounds: times that each batch of the workload is replayed.
         scale: factor on the workload's lengths; by default what context and time allow.
         requests: requests to replay; by default as many as the time allows.
-        batching, cache, quantize: see `EngineSettings`.
+        batching, cache, quantize, graphs, kv_cache: see `EngineSettings`.
     """
 
     target: str
@@ -72,11 +81,13 @@ class ProfileOptions:
     batching: str = "static"
     cache: str = "dynamic"
     quantize: str = "none"
+    graphs: str = "off"
+    kv_cache: str = "own"
 
     @property
     def settings(self) -> EngineSettings:
         """How the engine is to be driven."""
-        return EngineSettings(batching=self.batching, cache=self.cache, quantize=self.quantize)
+        return EngineSettings(**{one.name: getattr(self, one.name) for one in _OF_AN_ENGINE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +157,11 @@ def check_settings(settings: EngineSettings) -> None:
             raise UsageError(f"there is no {name} {value!r}", hint=did_you_mean(str(value), known))
     if settings.batching == "continuous" and settings.cache == "static":
         raise UsageError("continuous batching has a paged cache, not a static one")
+    if settings.cache != "static" and (settings.graphs, settings.kv_cache) != ("off", "own"):
+        raise UsageError(
+            "steps are captured, and a cache is kept in 8 bits, where it is allocated once",
+            hint="add --cache static",
+        )
 
 
 def to_meta(options: ProfileOptions) -> dict[str, object]:

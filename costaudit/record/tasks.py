@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from costaudit.record.options import ProfileOptions
 
 MANY_ROWS = 128  # of a step that multiplies rather than reads
+LOW_BIT_ROWS = (1, 4, 16, 32, 64, 128, 256, 512)
 
 Stage = Callable[[Run, Task], None]
 
@@ -85,6 +86,17 @@ def _kernels(run: Run, task: Task) -> None:
         value = {"decode": found[rows[0]], "prefill": found[rows[1]]}
         why = f"seconds of its linear layers over those of their int8, at {rows[0]} and {rows[1]}"
         facts.append(Fact(subject="device", name="int8_speedup", value=value, why=f"{why} rows"))
+    if isinstance(run.engine, QuantizableEngine):
+        by_format = run.engine.low_bit_speedups(LOW_BIT_ROWS)
+        facts += [
+            Fact(
+                subject="device",
+                name=f"low_bit_speedup/{form}",
+                value={str(count): ratio for count, ratio in ratios.items()},
+                why="seconds of the model's own linear layers over those in it, by rows of a step",
+            )
+            for form, ratios in by_format.items()
+        ]
     run.recording.add(*facts, done=task.id)
 
 

@@ -12,6 +12,7 @@ from costaudit.plan.prediction import COST
 from costaudit.record.options import from_meta
 from costaudit.record.paired import PairedOptions, record_paired
 from costaudit.record.paired_round import LATENCIES
+from costaudit.record.profile import open_engine
 from costaudit.recording.recording import Recording
 from costaudit.verify.measured import Measured
 
@@ -20,15 +21,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from costaudit.record.options import Listener
+    from costaudit.record.profile import Opener
     from costaudit.recording.rows import RequestRow
 
 # What a step means for an engine in this process; a step that is not here was made by the user.
 CHANGES: Mapping[str, Mapping[str, str]] = {
-    "continuous-batching": {"batching": "continuous"},
-    "paged-kv-cache": {"batching": "continuous"},  # transformers pages no other cache
+    # transformers pages a cache where it batches continuously, and no other
+    "continuous-batching": {"batching": "continuous", "cache": "dynamic"},
+    "paged-kv-cache": {"batching": "continuous", "cache": "dynamic"},
     "static-kv-cache": {"cache": "static"},
     "weight-quantization": {"quantize": "int8"},
 }
+ON_A_GPU: Mapping[str, Mapping[str, str]] = {
+    **CHANGES,
+    "weight-quantization": {"quantize": "int4-weights"},
+    "w8a8": {"quantize": "fp8"},
+    "kv-cache-quantization": {"cache": "static", "kv_cache": "fp8"},
+    "cuda-graphs": {"cache": "static", "graphs": "captured"},
+}
+
+
+def changes_on(device_kind: object) -> Mapping[str, Mapping[str, str]]:
+    """The changes that can be made here on this kind of device, by step."""
+    return ON_A_GPU if device_kind == "cuda" else CHANGES
 
 
 def measure_local(
@@ -40,6 +55,7 @@ def measure_local(
     rounds: int,
     seconds: float,
     progress: Listener,
+    opener: Opener = open_engine,
 ) -> Measured:
     """Run the recording's own batches on both sides, A-B-B-A.
 
@@ -48,7 +64,8 @@ def measure_local(
         TargetError: a side is no target, failed, or both do not fit into the memory.
     """
     asked = _turns(run, steps, target, baseline)
-    paired = record_paired(replace(asked, rounds=rounds, seconds=seconds), progress=progress)
+    asked = replace(asked, rounds=rounds, seconds=seconds)
+    paired = record_paired(asked, progress=progress, opener=opener)
     logs = {COST: [each.log() for each in paired.rounds]}
     logs |= {name: [each.latency_log(name) for each in paired.rounds] for name in LATENCIES}
     told = {name: rows for name, rows in logs.items() if not any(map(math.isnan, rows))}
@@ -70,13 +87,15 @@ def _turns(run: Path, steps: Sequence[str], target: str, baseline: str | None) -
     with Recording.read(run) as recording:
         recorded = from_meta(recording.meta().get("options"), run)
         requests = recording.requests()
+        kind = recording.facts().get("device", {}).get("kind")
+    known = changes_on(kind.value if kind else None)
     before = recorded.settings
-    after = replace(before, **{k: v for step in steps for k, v in CHANGES.get(step, {}).items()})
+    after = replace(before, **{k: v for step in steps for k, v in known.get(step, {}).items()})
     base = baseline or recorded.target
     if after == before and target == base:
         raise UsageError(
             f"costaudit does not make the change {', '.join(steps)} in its own process",
-            hint=f"it makes {', '.join(CHANGES)}; make others yourself and name the changed"
+            hint=f"it makes {', '.join(known)}; make others yourself and name the changed"
             " model as --target",
         )
     return PairedOptions(

@@ -100,7 +100,8 @@ class Scenario:
     `device_kind` is "cpu" or "cuda", "" where unknown: low-precision kernels differ by it.
     `devices` are those of one replica; the traffic is spread over `replicas` of them by `router`.
     `int8_speedup` is what int8 was measured to do to this model's layers at the rows of decoding
-    and of prefill; None where nobody measured it.
+    and of prefill; None where nobody measured it. `low_bit` are the other formats, on a GPU:
+    (format, ((rows, times as fast), …)).
     """
 
     shape: ModelShape
@@ -113,3 +114,4 @@ class Scenario:
     replicas: int = 1
     router: Router = Router.ROUND_ROBIN
     int8_speedup: tuple[float, float] | None = None
+    low_bit: tuple[tuple[str, tuple[tuple[float, float], ...]], ...] = ()

@@ -211,7 +211,9 @@ def test_an_eight_bit_cache_doubles_the_pool_and_is_read_at_the_speed_of_its_siz
     streams, output, least, most
 ):
     rows = [{"prompt_tokens": 400, "output_tokens": output}]
-    before = scenario({"traffic": {"requests": rows, "concurrency": streams}})
+    paged = {"batching": "continuous", "kv_layout": "paged"}
+    traffic = {"requests": rows, "concurrency": streams}
+    before = scenario({"traffic": traffic, "knobs": paged})
     load = decode_load(seqs=64, context_tokens=4000)
     kv_before = before.step_time.terms_s(load)["kv"]
     for edge, share in ((Edge.LOW, 1 / least), (Edge.HIGH, 1 / most)):

@@ -11,6 +11,7 @@ from costaudit.playbook.load import load
 from costaudit.playbook.memory import used_bytes
 from costaudit.playbook.step import Edge
 from costaudit.playbook.steps.static_kv_cache import stretch
+from costaudit.target.load import decode_load
 from costaudit.whatif.scenario import KvLayout
 from costaudit.whatif.simulate import simulate
 
@@ -66,3 +67,29 @@ def test_a_static_cache_reads_what_it_reserves_and_copies_nothing():
     assert low.knobs.kv_layout is KvLayout.STATIC
     assert low.knobs.max_model_len == 140
     assert STEPS["static-kv-cache"].change(low, Edge.LOW) == low
+
+
+@pytest.mark.parametrize("layout", ["dynamic", "static"])
+def test_a_model_in_this_process_unpacks_its_eight_bit_cache_before_it_attends(layout):
+    before = scenario({"knobs": {"kv_layout": layout}})
+    load = decode_load(seqs=64, context_tokens=4000)
+    was = before.step_time.terms_s(load)["kv"]
+    for edge, times in ((Edge.LOW, 2.5), (Edge.HIGH, 1.5)):  # reads 1 byte of 2; then writes, reads
+        after = STEPS["kv-cache-quantization"].change(before, edge)
+        assert after.step_time.terms_s(load)["kv"] == pytest.approx(times * was)
+
+
+@pytest.mark.parametrize(
+    ("step", "form"), [("w8a8", "fp8"), ("weight-quantization", "int4-weights")]
+)
+def test_few_bits_are_predicted_from_what_was_timed_on_this_gpu(step, form):
+    timed = (form, ((1.0, 2.0), (8.0, 1.6), (512.0, 0.5)))
+    before = scenario({"traffic": {"concurrency": 8}})
+    seen = replace(before, low_bit=(timed, ("other", ((1.0, 9.0),))))
+    weights_s = before.step_time.terms_s(decode_load(seqs=1, context_tokens=1))["weights"]
+    kept = 0.07  # at most, of the weights in the output head
+    for edge, faster in ((Edge.LOW, 1.6 / 1.15), (Edge.HIGH, 1.6 * 1.15)):
+        after = STEPS[step].change(seen, edge)
+        left_s = after.step_time.terms_s(decode_load(seqs=1, context_tokens=1))["weights"]
+        assert weights_s / faster <= left_s <= weights_s * (kept + (1 - kept) / faster) * 1.001
+        assert after.step_time != STEPS[step].change(before, edge).step_time

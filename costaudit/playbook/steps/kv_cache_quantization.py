@@ -45,6 +45,7 @@ from costaudit.playbook.step import (
     Turn,
     unknown_knob,
 )
+from costaudit.whatif.scenario import KvLayout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,9 +136,12 @@ def change(scenario: Scenario, edge: Edge) -> Scenario:
 def _seconds(scenario: Scenario) -> Mapping[Edge, float]:
     """Seconds of reading the cache over those of today, at both edges."""
     before = scenario.step_time.kv_element_bytes
+    apart = (ELEMENT_BYTES + 2 * before) / before
     if scenario.device_kind != "cuda":
-        apart = (ELEMENT_BYTES + 2 * before) / before
         return {Edge.LOW: apart, Edge.HIGH: ELEMENT_BYTES / before}
+    if scenario.knobs.kv_layout is not KvLayout.PAGED:
+        # A model of transformers in this process: at best the unpacked copy stays in the L2 cache.
+        return {Edge.LOW: apart, Edge.HIGH: (ELEMENT_BYTES + before) / before}
     if scenario.step_time.free:
         return {Edge.LOW: FUSED_SLOWER, Edge.HIGH: ELEMENT_BYTES / before}
     least, most = speedup(BY_BYTES, cache_bytes_per_kernel(scenario))

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from costaudit.playbook.evidence import (
     unknown_roof,
 )
-from costaudit.playbook.kernels import decoding_rows, over_products, speedup
+from costaudit.playbook.kernels import decoding_rows, measured, over_products, speedup
 from costaudit.playbook.precision import FULL_BYTES, Recipe, by_weights, quantized, unknown_kernels
 from costaudit.playbook.step import (
     Applicability,
@@ -51,11 +51,13 @@ BY_ROWS = ((1, 1.58, 1.88), (128, 1.43, 1.8), (512, 0.96, 1.8), (4096, 1.31, 2.0
 
 def recipe(scenario: Scenario) -> Recipe:
     """Speeds at the rows of this traffic; never by settings that other steps change."""
+    seen = measured(scenario, "fp8")
+    by_rows, timed = (BY_ROWS, "") if seen is None else (seen, ", timed on this model's layers")
     return Recipe(
-        name="8-bit weights and activations",
+        name=f"8-bit weights and activations{timed}",
         param_bytes=1.0,
-        reading=speedup(BY_ROWS, decoding_rows(scenario)),
-        compute=over_products(BY_ROWS, scenario),
+        reading=speedup(by_rows, decoding_rows(scenario)),
+        compute=over_products(by_rows, scenario),
         keeps_head=True,
     )
 

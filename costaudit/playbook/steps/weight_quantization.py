@@ -36,7 +36,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.playbook.evidence import unknown_roof
-from costaudit.playbook.kernels import decoding_rows, speedup
+from costaudit.playbook.kernels import (
+    MEASURED_MARGIN,
+    decoding_rows,
+    measured,
+    over_products,
+    speedup,
+)
 from costaudit.playbook.precision import (
     FULL_BYTES,
     Recipe,
@@ -74,6 +80,10 @@ W4A16 = Recipe(
     compute=(0.94, 1.0),
     keeps_head=True,
 )
+# 8 bits with a scale per output, likewise on A100 (1.69 at 1 row, 1.14 at 128, 0.96 at 512).
+W8A16 = replace(W4A16, name="weight-only 8 bits", param_bytes=1.0, compute=(0.96, 1.0))
+EIGHT_BY_ROWS = ((1, 1.69, 1.9), (128, 1.14, 1.3), (512, 0.96, 1.1))
+WEIGHT_ONLY = {"int4-weights": (W4A16, BY_ROWS), "int8-weights": (W8A16, EIGHT_BY_ROWS)}
 # torch.ao.quantization.quantize_dynamic, torch 2.13, one thread, float32 seconds over int8 seconds
 # as bench/dynamic_int8.py prints them, least and most of an AVX2 and an AVX-512 processor. Reading:
 # one to four rows, 128×512 and 512² (0.44 to 1.15) apart from 1536×512 to 4096² (AVX2 1.7 to 10,
@@ -89,15 +99,25 @@ INT8_CPU = Recipe(
 )
 
 
-# Layers alone against layers in a step, whose attention stays as it is; a judgement.
-MEASURED_MARGIN = 0.15
-
-
 def recipe(scenario: Scenario) -> Recipe:
     """The recipe for this device and its rows; never by settings that other steps change."""
     if scenario.device_kind == "cpu":
         return INT8_CPU if scenario.int8_speedup is None else _measured(*scenario.int8_speedup)
-    return replace(W4A16, reading=speedup(BY_ROWS, decoding_rows(scenario)))
+    return weight_only(scenario, "int4-weights")
+
+
+def weight_only(scenario: Scenario, form: str) -> Recipe:
+    """The recipe of a format of WEIGHT_ONLY on a GPU, as timed there, else by the sources."""
+    base, by_rows = WEIGHT_ONLY[form]
+    rows = decoding_rows(scenario)
+    if (seen := measured(scenario, form)) is None:
+        return replace(base, reading=speedup(by_rows, rows))
+    return replace(
+        base,
+        name=f"{base.name}, timed on this model's layers",
+        reading=speedup(seen, rows),
+        compute=over_products(seen, scenario),
+    )
 
 
 def _measured(decode: float, prefill: float) -> Recipe:

@@ -82,10 +82,13 @@ class LocalEngine(Protocol):
 
 @runtime_checkable
 class QuantizableEngine(Protocol):
-    """An engine that can hold its layers against their int8."""
+    """An engine that can hold its layers against the same in fewer bits."""
 
     def int8_speedups(self, rows: Sequence[int]) -> Mapping[int, float]:
         """Seconds of its linear layers over those of their int8, by rows; empty: no int8 here."""
+
+    def low_bit_speedups(self, rows: Sequence[int]) -> Mapping[str, Mapping[int, float]]:
+        """The same by format and rows, on a GPU; empty elsewhere."""
 
 
 @runtime_checkable

@@ -6,6 +6,8 @@ import copy
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from costaudit.record.engines.fp8_cache import fp8_static_cache, is_static
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,27 +32,29 @@ def random_ids(model: Any, seqs: int, tokens: int) -> Any:
     return torch.randint(0, high, (seqs, tokens), device=model.device)
 
 
-def empty_cache(model: Any, *, room: int = 0) -> Any:
+def empty_cache(model: Any, *, room: int = 0, fp8: bool = False) -> Any:
     """A cache as `generate` would make it; static where it has `room` for so many tokens."""
     from transformers import DynamicCache, StaticCache
 
+    if room and fp8:
+        return fp8_static_cache(model, room=room)
     if room:
         return StaticCache(config=model.config, max_cache_len=room)
     return DynamicCache(config=model.config)
 
 
-def filled_cache(model: Any, *, seqs: int, tokens: int, room: int = 0) -> Any:
+def filled_cache(model: Any, *, seqs: int, tokens: int, room: int = 0, fp8: bool = False) -> Any:
     """A cache that holds `tokens` random states for each of `seqs` sequences; see `empty_cache`.
 
     Plain layers are filled through their own `update`, which costs no computation; other
     kinds (indexed, linear attention) get a real prefill in chunks.
     """
     if tokens == 0:
-        return empty_cache(model, room=room)
+        return empty_cache(model, room=room, fp8=fp8)
     sample = model(random_ids(model, 1, 1), past_key_values=empty_cache(model), use_cache=True)
     if not all(_writable(layer) for layer in sample.past_key_values.layers):
-        return _prefilled(model, seqs, tokens, room)
-    cache = empty_cache(model, room=room)
+        return _prefilled(model, seqs, tokens, empty_cache(model, room=room, fp8=fp8))
+    cache = empty_cache(model, room=room, fp8=fp8)
     for index, layer in enumerate(sample.past_key_values.layers):
         if layer.is_initialized:  # a layer that shares another's states holds none
             cache.update(
@@ -72,8 +76,7 @@ def _states(like: Any, seqs: int, tokens: int) -> Any:
     return row.expand(seqs, -1, -1, -1)
 
 
-def _prefilled(model: Any, seqs: int, tokens: int, room: int) -> Any:
-    cache = empty_cache(model, room=room)
+def _prefilled(model: Any, seqs: int, tokens: int, cache: Any) -> Any:
     for start in range(0, tokens, CHUNK_TOKENS):
         ids = random_ids(model, seqs, min(CHUNK_TOKENS, tokens - start))
         model(ids, past_key_values=cache, use_cache=True, **keeps_last_logits(model))
@@ -88,9 +91,7 @@ def restorer(cache: Any) -> Callable[[], None]:
     A static layer only has to forget its length: what lies behind is masked. Anything else is
     copied.
     """
-    from transformers.cache_utils import StaticLayer
-
-    if all(type(layer) is StaticLayer for layer in cache.layers):
+    if all(is_static(layer) for layer in cache.layers):
         return _length_restorer(cache)
     saved = [
         dict(vars(layer)) if _writable(layer) else copy.deepcopy(vars(layer))

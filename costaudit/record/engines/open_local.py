@@ -17,8 +17,10 @@ from costaudit.record.engines.loading import (
     refuse_other_models,
     trained_model,
 )
+from costaudit.record.engines.low_bit import FORMATS, quantize_model, why_not
 from costaudit.record.engines.memory import SMALLER_MODEL, check_fits
 from costaudit.record.engines.model_source import find_source
+from costaudit.record.engines.step_graph import compile_blocks
 from costaudit.record.engines.transformers_local import TransformersEngine
 from costaudit.record.options import AS_IT_COMES, check_settings
 from costaudit.target.from_config import shape_from_config
@@ -77,11 +79,15 @@ def open_local(
 
 def _check_settings(settings: EngineSettings, place: Any) -> None:
     check_settings(settings)
-    if settings.quantize != "none" and place.type != "cpu":
+    if settings.quantize == "int8" and place.type != "cpu":
         raise UsageError(
             f"{settings.quantize} is torch's dynamic quantization, which runs on a CPU only",
-            hint="on a GPU name a quantized checkpoint as the target",
+            hint=f"on a GPU take {', '.join(FORMATS)}, or a quantized checkpoint as the target",
         )
+    if settings.quantize in FORMATS and (why := why_not(settings.quantize, place)):
+        raise UsageError(f"this device multiplies no {settings.quantize}: {why}")
+    if settings.graphs != "off" and place.type != "cuda":
+        raise UsageError("only a CUDA device captures a step; a CPU launches no kernels")
 
 
 def wrap_model(
@@ -104,11 +110,22 @@ def wrap_model(
         threads = Value(value=1, origin=Origin.DEFAULT, why=why)
         target = replace(target, knobs={**target.knobs, "compute_threads": threads})
     target = replace(target, knobs={**target.knobs, **_given(settings)})
-    if settings.quantize != "none":
+    if settings.quantize == "int8":
         quantize_linears(model)
+    elif settings.quantize != "none":
+        quantize_model(model, settings.quantize)
+    if settings.graphs == "compiled":
+        compile_blocks(model)
     if settings.batching == "continuous":
         return ContinuousEngine(model, target, ranges=ranges)
-    return TransformersEngine(model, target, ranges=ranges, static_cache=settings.cache == "static")
+    return TransformersEngine(
+        model,
+        target,
+        ranges=ranges,
+        static_cache=settings.cache == "static",
+        graphs=settings.graphs != "off",
+        fp8_cache=settings.kv_cache == "fp8",
+    )
 
 
 def _given(settings: EngineSettings) -> dict[str, Value]:
@@ -120,6 +137,10 @@ def _given(settings: EngineSettings) -> dict[str, Value]:
         knobs |= {"batching": "continuous", "kv_layout": "paged"}
     if settings.quantize != "none":
         knobs["quantization"] = settings.quantize
+    if settings.graphs != "off":
+        knobs["cuda_graphs"] = settings.graphs
+    if settings.kv_cache != "own":
+        knobs["kv_cache_dtype"] = settings.kv_cache
     return {name: Value(value=value, origin=Origin.GIVEN) for name, value in knobs.items()}
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from costaudit.ground.errors import UsageError
+from costaudit.record.engines import low_bit
 from costaudit.record.engines.clock import Clock, clock_for
 from costaudit.record.engines.engine import PreparedSteps, ReplayedSpan, Timing
 from costaudit.record.engines.int8 import speedups
@@ -22,6 +24,7 @@ from costaudit.record.engines.memory import (
     device_memory_bytes,
     memory_errors,
 )
+from costaudit.record.engines.step_graph import StepGraph, check_capturable
 from costaudit.target.load import StepLoad, prefill_load
 from costaudit.target.work import kv_bytes
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from costaudit.target.target import Target
+
+    Step = Callable[..., Any]  # input_ids and more → next tokens
 
 
 class Ranges(Protocol):
@@ -46,7 +51,8 @@ class TransformersEngine:
 
     On a CPU torch is held to one compute thread: thread time is then the time of all the work.
     `close` gives the thread count back and lets the model go. With `static_cache` each cache is
-    allocated once, for all the tokens that it will hold.
+    allocated once, for all the tokens that it will hold; with `graphs` a step over it is captured
+    before it is timed, and launched as one; with `fp8_cache` it holds 8 bits.
     """
 
     def __init__(
@@ -56,11 +62,15 @@ class TransformersEngine:
         *,
         ranges: Ranges | None = None,
         static_cache: bool = False,
+        graphs: bool = False,
+        fp8_cache: bool = False,
     ) -> None:
         import torch
 
         self.target = target
         self._static = static_cache
+        self._graphs = graphs
+        self._fp8_cache = fp8_cache
         self.ranges = ranges
         self.device_kind: str = model.device.type
         self._model = model.eval()
@@ -83,12 +93,13 @@ class TransformersEngine:
         with torch.inference_mode(), memory_errors(f"{seqs} × {new_tokens + cached_tokens} tokens"):
             ids = random_ids(self._model, seqs, new_tokens)
             cache = self._filled(seqs, cached_tokens, cached_tokens + new_tokens)
+            step = self._captured(cache, input_ids=ids)
         load = prefill_load(new_tokens=new_tokens, cached_tokens=cached_tokens, seqs=seqs)
         return PreparedSteps(
             load=load,
             steps=1,
             reset=restorer(cache),
-            run=lambda: self._steps("prefill", [ids], cache),
+            run=lambda: self._steps("prefill", [ids], cache, step),
         )
 
     def prepare_decode(self, *, seqs: int, context_tokens: int, steps: int) -> PreparedSteps:
@@ -106,12 +117,13 @@ class TransformersEngine:
         with torch.inference_mode(), memory_errors(f"{seqs} × {context_tokens + steps} tokens"):
             ids = random_ids(self._model, seqs, steps).split(1, dim=1)
             cache = self._filled(seqs, context_tokens, context_tokens + steps)
+            step = self._captured(cache, input_ids=ids[0])
         mean_context = context_tokens + (steps - 1) / 2
         return PreparedSteps(
             load=StepLoad(decode_seqs=seqs, decode_context_tokens=seqs * mean_context),
             steps=steps,
             reset=restorer(cache),
-            run=lambda: self._steps("decode", ids, cache),
+            run=lambda: self._steps("decode", ids, cache, step),
         )
 
     def timed(self, run: Callable[[], None]) -> Timing:
@@ -137,7 +149,7 @@ class TransformersEngine:
         """
         import torch
 
-        from costaudit.record.engines.static_batch import run_static_batch
+        from costaudit.record.engines.static_batch import Driven, run_static_batch
 
         if not lengths:
             raise UsageError("a batch needs at least one request")
@@ -147,8 +159,11 @@ class TransformersEngine:
         self._check(len(lengths), width + outputs - 1, 0)
         with torch.inference_mode(), memory_errors(f"{len(lengths)} × {width + outputs} tokens"):
             ids = random_ids(self._model, len(lengths), width)
-            cache = self._filled(len(lengths), 0, width + outputs)
-            return run_static_batch(self._forward, ids, lengths, clock=self._clock, cache=cache)
+            room = width + outputs
+            cache = self._filled(len(lengths), 0, room)
+            captured = partial(self._captured, cache)
+            driven = Driven(forward=self._forward, captured=captured, clock=self._clock)
+            return run_static_batch(driven, ids, lengths, cache=cache, room=room)
 
     def kv_bytes_held(self, *, seqs: int, tokens: int) -> int:
         """Bytes in the cache tensors after `seqs` sequences of `tokens` tokens were computed."""
@@ -170,7 +185,10 @@ class TransformersEngine:
         self._check(1, len(ids), 0)
         with torch.inference_mode(), memory_errors(f"{len(ids)} tokens"):
             row = torch.tensor([list(ids)], device=self._model.device)
-            logits = self._model(input_ids=row, use_cache=False).logits[0, :-1].float()
+            # A cache that holds fewer bits changes the answers; any other does not.
+            cached = {"past_key_values": self._filled(1, 0, len(ids))} if self._fp8_cache else {}
+            out = self._model(input_ids=row, use_cache=bool(cached), **cached)
+            logits = out.logits[0, :-1].float()
             losses = torch.nn.functional.cross_entropy(logits, row[0, 1:], reduction="none")
             return losses.tolist(), logits.argmax(dim=-1).tolist()
 
@@ -183,6 +201,13 @@ class TransformersEngine:
             return {}
         with memory_errors("a part of the model in int8"):
             return speedups(self._model, self.timed, rows)
+
+    def low_bit_speedups(self, rows: Sequence[int]) -> Mapping[str, Mapping[int, float]]:
+        """The same of each format of `low_bit`, on a GPU; empty elsewhere."""
+        if self.device_kind != "cuda" or "quantization" in self.target.knobs:
+            return {}
+        with memory_errors("a part of the model in few bits"):
+            return low_bit.speedups(self._model, self.timed, rows)
 
     def memory_bytes(self) -> tuple[int, int]:
         """(used, total) bytes: of the GPU, or of this process and what it may use of the host."""
@@ -200,26 +225,46 @@ class TransformersEngine:
     def _filled(self, seqs: int, tokens: int, room: int) -> Any:
         """A cache that holds `tokens` and, where it cannot grow, has room for `room`."""
         room = room if self._static else 0
-        return filled_cache(self._model, seqs=seqs, tokens=tokens, room=room)
+        return filled_cache(self._model, seqs=seqs, tokens=tokens, room=room, fp8=self._fp8_cache)
 
-    def _steps(self, phase: str, chunks: Sequence[Any], cache: Any) -> None:
+    def _steps(
+        self, phase: str, chunks: Sequence[Any], cache: Any, step: Step | None = None
+    ) -> None:
         import torch
 
         with torch.inference_mode():
             for ids in chunks:
-                self._forward(phase, ids, cache)
+                self._forward(phase, ids, cache, step)
 
-    def _forward(self, phase: str, ids: Any, cache: Any, **inputs: Any) -> Any:
-        """One step of the model inside its range; the greedy next token of every row, [seqs, 1]."""
+    def _forward(
+        self, phase: str, ids: Any, cache: Any, step: Step | None = None, **inputs: Any
+    ) -> Any:
+        """One step of the model inside its range; the greedy next token of every row, [seqs, 1].
+
+        `step` is the captured one to run instead, with the inputs that differ from the last time.
+        """
         if self.ranges is not None:
             self.ranges.push(phase, ids.numel())
-        out = self._model(
-            input_ids=ids, past_key_values=cache, use_cache=True, **self._last_only, **inputs
-        )
-        tokens = out.logits[:, -1:].argmax(dim=-1)
+        tokens = (step or self._step(cache))(input_ids=ids, **inputs)
         if self.ranges is not None:
             self.ranges.pop()
         return tokens
+
+    def _step(self, cache: Any) -> Step:
+        """The model's own forward pass over a cache."""
+
+        def step(**inputs: Any) -> Any:
+            out = self._model(past_key_values=cache, use_cache=True, **self._last_only, **inputs)
+            return out.logits[:, -1:].argmax(dim=-1)
+
+        return step
+
+    def _captured(self, cache: Any, **inputs: Any) -> Step | None:
+        """A step over the cache, captured; None where steps are run as they come."""
+        if not self._graphs:
+            return None
+        check_capturable(cache)
+        return StepGraph(self._step(cache), inputs, restorer(cache))
 
     def _check(self, seqs: int, tokens: int, cached: int) -> None:
         limit = self.target.known_shape.max_context_tokens
