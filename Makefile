@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv
+GPU_VENV := .venv-gpu
 BIN := $(VENV)/bin
 # What failed is run once more, alone and measured anew: a busy machine spoils a test, a fault two.
 AGAIN := $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
@@ -53,15 +54,23 @@ bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says
 	  echo "== $$script $$table"; $(BIN)/python $$script $$table || exit 1; \
 	done
 
-gpu-check: $(VENV)/.local  ## on a Hopper GPU or newer: what it says of itself beside costaudit
-	$(BIN)/python bench/gpu_check.py
+# A machine with a GPU has its torch already, which an own environment would only download again.
+gpu-check:  ## on a Hopper GPU or newer: what it says of itself beside costaudit
+	@$(PYTHON) bench/gpu_check.py --look
+	@$(MAKE) --no-print-directory $(GPU_VENV)/.ready
+	$(GPU_VENV)/bin/python bench/gpu_check.py
+
+$(GPU_VENV)/.ready: pyproject.toml
+	@$(PYTHON) -m venv --system-site-packages $(GPU_VENV)
+	@$(GPU_VENV)/bin/python -m pip --disable-pip-version-check --no-input -qq install -e '.[local]'
+	@touch $@
 
 docs: $(VENV)/.dev  ## after `make audit`: quote that audit in the documentation, with pictures of pages
 	$(BIN)/costaudit report demo.costaudit --format json -o docs/sample.json
 	$(BIN)/python docs/generate.py --picture
 
 clean:  ## remove what the other targets left, .venv included
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(GPU_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -f demo.costaudit demo.costaudit-wal demo.costaudit-shm demo.html
 
 $(BIN)/python:

@@ -1,85 +1,106 @@
-"""Single steps of an engine beside the measured peaks, and the rows that a recording tells."""
+"""Single steps beside the measured peaks: MBU of decode, MFU of prefill, and the classic trials."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from costaudit.record.options import EngineSettings
 from costaudit.record.steps import once
 from costaudit.target import work
 from gpu.rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from costaudit.record.engines.engine import LocalEngine, PreparedSteps
+    from gpu.bed import Bed
 
-ELEMENT_BYTES = 2.0  # bfloat16, of weights and cache
 MBU_BAR, MFU_BAR = 0.80, 0.60
-BYTES_BARS = {"decode": 0.05, "prefill": 0.15}
-ERROR_BAR = 0.04
-RAMP_BAR_BYTES = 130 * 2**30
-_REPEATS = 5
+STATIC = EngineSettings(cache="static")
+CAPTURED = replace(STATIC, graphs="captured")
+_DECODE_STEPS = 16
 
 
-def single_steps(engine: LocalEngine, peaks: Mapping[str, float], prompt: int) -> Iterator[Row]:
-    """Decode MBU at batch 1 and prefill MFU of one prompt; peaks of copies and GEMMs."""
-    shape = engine.target.known_shape
-    decode = engine.prepare_decode(seqs=1, context_tokens=512, steps=16)
-    seconds = _best_s(engine, decode) / decode.steps
-    moved = work.weight_bytes(shape, 1, ELEMENT_BYTES)
-    moved += work.decode_kv_bytes(shape, decode.load, ELEMENT_BYTES)
-    mbu = moved / seconds / peaks["peak_copy_bytes_per_s"]
-    yield Row(what="decode MBU, batch 1, of the measured copy", value=mbu, low=MBU_BAR)
-    prefill = engine.prepare_prefill(seqs=1, new_tokens=prompt, cached_tokens=0)
-    flops = work.prefill_flops(shape, prefill.load)
-    mfu = flops / (_best_s(engine, prefill) / prefill.steps) / peaks["peak_flops"]
+def phases(bed: Bed) -> Iterator[Row]:
+    """Decode MBU at batch 1, run kernel by kernel, captured and compiled; MFU of one prompt."""
+    ways = {"kernel by kernel": "off", "captured as a CUDA graph": "captured",
+            "compiled and captured": "compiled"}  # fmt: skip
+    if bed.rehearsal:
+        ways = {"kernel by kernel": "off", "over fixed buffers": "captured"}
+    reached: list[float] = []
+    for way, graphs in ways.items():
+        what = f"decode MBU, batch 1, {way}"
+        try:
+            with bed.engine(replace(STATIC, graphs=graphs)) as engine:
+                mbu = decode_mbu(bed, engine)
+        except (
+            RuntimeError
+        ) as err:  # of torch's compiler, which wants a C compiler, or of a capture
+            yield Row(
+                what=what, value=None, why=" ".join(f"{type(err).__name__}: {err}".split())[:200]
+            )
+            continue
+        reached.append(mbu)
+        yield Row(what=what, value=mbu)
+    best, why = max(reached, default=None), "" if reached else "no way of running it worked"
+    what = "decode MBU, batch 1, of the measured copy"
+    yield Row(what=what, value=best, low=MBU_BAR, why=why)
+    with bed.engine() as engine:
+        prompt = bed.sizes.prompt
+        prefill = engine.prepare_prefill(seqs=1, new_tokens=prompt, cached_tokens=0)
+        flops = work.prefill_flops(engine.target.known_shape, prefill.load)
+        mfu = flops / step_s(engine, prefill, bed.sizes.repeats) / bed.peaks["peak_flops"]
     yield Row(what=f"prefill MFU, {prompt} tokens, of the GEMM", value=mfu, low=MFU_BAR)
 
 
-def eight_prompts(engine: LocalEngine, tokens: int) -> Iterator[Row]:
-    """One prompt against eight identical ones, computed together without a prefix cache."""
-    one, eight = (
-        _best_s(engine, engine.prepare_prefill(seqs=n, new_tokens=tokens, cached_tokens=0))
-        for n in (1, 8)
+def decode_mbu(bed: Bed, engine: LocalEngine) -> float:
+    """Bytes of weights and cache that a step must read, over its time and the copy's rate."""
+    shape, element = engine.target.known_shape, element_bytes(bed)
+    decode = engine.prepare_decode(
+        seqs=1, context_tokens=max(1, bed.sizes.context // 32), steps=_DECODE_STEPS
     )
-    yield Row(what=f"one prompt of {tokens} tokens", value=one, unit="s")
-    yield Row(what="eight identical ones over one", value=eight / one, unit="x")
+    moved = work.weight_bytes(shape, 1, element) + work.decode_kv_bytes(shape, decode.load, element)
+    seconds = step_s(engine, decode, bed.sizes.repeats)
+    return moved / seconds / bed.peaks["peak_copy_bytes_per_s"]
 
 
-def long_prompt(engine: LocalEngine, tokens: int) -> Iterator[Row]:
-    """One long prompt."""
-    prepared = engine.prepare_prefill(seqs=1, new_tokens=tokens, cached_tokens=0)
-    value = min(once(engine, prepared).seconds for _ in range(2))
-    yield Row(what=f"prefill of {tokens} tokens", value=value, unit="s")
-
-
-def of_audit(document: Mapping[str, Any]) -> Iterator[Row]:
-    """What the recording's audit says: the step-time model, GPM beside the formula, the ramp."""
-    fit = document["steptime"]
-    points = fit.get("held_out_points")
-    what = f"step time, median error on {points} held-out points"
-    yield Row(what=what, value=fit["error_p50_share"], high=ERROR_BAR, why="no probe was held out")
-    for phase, bar in BYTES_BARS.items():
-        counters = document["phases"][phase].get("counters") or {}
-        ratio = counters.get("traffic_over_formula")
+def classics(bed: Bed) -> Iterator[Row]:
+    """One prompt against eight identical ones, then one very long prompt."""
+    tokens, long = bed.sizes.shared_prompt, bed.sizes.long_prompt
+    with bed.engine() as engine:
+        one, eight, last = (
+            step_s(
+                engine,
+                engine.prepare_prefill(seqs=seqs, new_tokens=new, cached_tokens=cached),
+                bed.sizes.repeats,
+            )
+            for seqs, new, cached in ((1, tokens, 0), (8, tokens, 0), (7, 1, tokens - 1))
+        )
+        yield Row(what=f"one prompt of {tokens} tokens", value=one, unit="s")
+        yield Row(what="eight identical ones together, over one", value=eight / one, unit="x")
         yield Row(
-            what=f"{phase}: DRAM bytes by GPM over the formula's",
-            value=ratio,
+            what="the same behind a shared prefix, over one",
+            value=(one + last) / one,
             unit="x",
-            low=1 - bar,
-            high=1 + bar,
-            why=counters.get("why", "no span of this phase was read by GPM"),
+            why="one prompt, then the last token of seven",
         )
-        yield Row(
-            what=f"{phase}: throttled share of its span",
-            value=max((counters.get("throttled_share") or {}).values(), default=None),
-            why="the driver's counters gave no reasons",
-        )
-    most = max((stage["bytes"] for stage in document["kv_cache"].get("ramp", [])), default=None)
-    why = "no ramp was run"
-    yield Row(what="pressure ramp up to", value=most, unit="B", low=RAMP_BAR_BYTES, why=why)
+        prepared = engine.prepare_prefill(seqs=1, new_tokens=long, cached_tokens=0)
+        seconds = step_s(engine, prepared, 2)
+        shape = engine.target.known_shape
+        flops = work.prefill_flops(shape, prepared.load)
+        yield Row(what=f"one prompt of {long} tokens", value=seconds, unit="s")
+        yield Row(what="its time per token over the short one's",
+                  value=seconds / long / (one / tokens), unit="x")  # fmt: skip
+        yield Row(what="its MFU", value=flops / seconds / bed.peaks["peak_flops"])
 
 
-def _best_s(engine: LocalEngine, prepared: PreparedSteps) -> float:
+def element_bytes(bed: Bed) -> float:
+    """Bytes of a weight and of a cache element."""
+    return {"bfloat16": 2.0, "float32": 4.0}[bed.sizes.dtype]
+
+
+def step_s(engine: LocalEngine, prepared: PreparedSteps, repeats: int) -> float:
+    """Seconds of one step, the fastest of several runs; the first, cold one does not count."""
     once(engine, prepared)
-    return min(once(engine, prepared).seconds for _ in range(_REPEATS))
+    return min(once(engine, prepared).seconds for _ in range(repeats)) / prepared.steps
