@@ -112,8 +112,8 @@ def test_a_static_batch_yields_the_tokens_of_generate(opened, kind, monkeypatch)
     seen = []
     forward = engine._forward
 
-    def spied(phase, ids, cache, **inputs):
-        seen.append((ids, forward(phase, ids, cache, **inputs)))
+    def spied(phase, ids, cache, step=None, **inputs):
+        seen.append((ids, forward(phase, ids, cache, step, **inputs)))
         return seen[-1][1]
 
     monkeypatch.setattr(engine, "_forward", spied)

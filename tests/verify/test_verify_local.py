@@ -19,6 +19,7 @@ from costaudit.cli.main import run as command
 from costaudit.ground.errors import UsageError
 from costaudit.playbook.load import load
 from costaudit.playbook.step import Edge
+from costaudit.record.options import EngineSettings, check_settings
 from costaudit.record.paired import Paired, Side
 from costaudit.record.paired_round import PairedRound
 from costaudit.recording.recording import Recording
@@ -51,7 +52,7 @@ def obeying(monkeypatch, ratio, *, noise=0.004):
     """Turns of two sides of which one really takes `ratio` of the other's time."""
     rng, asked = random.Random(1), []
 
-    def record_paired(options, *, progress):
+    def record_paired(options, *, progress, opener):
         asked.append(options)
         seconds = [
             {"base": {"stream": rng.gauss(1, noise)}, "new": {"stream": rng.gauss(ratio, noise)}}
@@ -123,3 +124,10 @@ def test_what_cannot_be_tried(recorded, steps, changes, says):
     with pytest.raises(UsageError, match=says):
         tried(recorded, *steps, **changes)
     assert not store_of(recorded).exists()
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_every_change_that_is_made_here_can_be_set(kind):
+    for settings in local.changes_on(kind).values():
+        check_settings(EngineSettings(**settings))
+    assert ("w8a8" in local.changes_on(kind)) is (kind == "cuda")
