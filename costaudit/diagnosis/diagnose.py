@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, assert_never
 
 from costaudit.diagnosis import queueing, signs
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from costaudit.diagnosis.diagnosis import Price
     from costaudit.measure.window import Window
+
+SUSPECT = 0.2  # of requests' time or the server's capacity; what may cost less is worth a look
 
 
 def diagnose(
@@ -35,21 +38,35 @@ def diagnose(
                 unclear[symptom.id] = because
             case never:
                 assert_never(never)
-    findings.sort(key=lambda found: (not found.urgent, -found.cost_share, found.id))
-    sure = tuple(f for f in findings if f.confidence is not Confidence.POSSIBLE)
-    possible = tuple(f for f in findings if f.confidence is Confidence.POSSIBLE)
-    state = _state(window, sure)
+    findings.sort(key=_rank)
+    told = _told(findings)
+    state = _state(window, told)
     return Diagnosis(
         window=window,
         state=state,
-        summary=_summary(window, state, sure, len(unclear)),
-        findings=sure,
-        possible=possible,
+        summary=_summary(window, state, told, len(unclear)),
+        findings=told,
+        possible=tuple(found for found in findings if found not in told),
         absent=absent,
         cannot_tell=unclear,
         facts=facts_of(window, price),
         price=price,
     )
+
+
+def _unclear(found: Finding) -> bool:
+    return found.confidence is Confidence.POSSIBLE
+
+
+def _told(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Without a surer fault also what is only possible, where much would be lost to it."""
+    troubled = any(found.fault and not _unclear(found) for found in findings)
+    least = math.inf if troubled else SUSPECT
+    return tuple(one for one in findings if not _unclear(one) or one.cost_share >= least)
+
+
+def _rank(found: Finding) -> tuple[bool, bool, bool, float, str]:
+    return not found.urgent, not found.fault, _unclear(found), -found.cost_share, found.id
 
 
 def _concerns(symptom: Symptom, engine: str) -> bool:
@@ -64,6 +81,7 @@ def _finding(symptom: Symptom, shown: Shows, window: Window) -> Finding:
         confidence=shown.confidence,
         cost_share=shown.cost_share,
         urgent=symptom.urgent,
+        fault=symptom.fault,
         evidence=shown.evidence,
         fixes=fixes(window, shown.actions or symptom.actions),
         advice=symptom.advice,
@@ -72,8 +90,10 @@ def _finding(symptom: Symptom, shown: Shows, window: Window) -> Finding:
 
 
 def _state(window: Window, findings: tuple[Finding, ...]) -> State:
-    if findings:
+    if any(found.fault and not _unclear(found) for found in findings):
         return State.TROUBLED
+    if findings:
+        return State.SUSPECT if any(found.fault for found in findings) else State.UNDERUSED
     match signs.worked(window):
         case None:
             return State.UNKNOWN
@@ -85,8 +105,10 @@ def _state(window: Window, findings: tuple[Finding, ...]) -> State:
 
 def _summary(window: Window, state: State, findings: tuple[Finding, ...], unclear: int) -> str:
     match state:
-        case State.TROUBLED:
+        case State.TROUBLED | State.UNDERUSED:
             return findings[0].cause
+        case State.SUSPECT:
+            return f"possible, and not to be decided by its metrics: {findings[0].cause}"
         case State.HEALTHY:
             return f"it works, and nothing that its metrics can show is wrong{_rest(unclear)}"
         case State.IDLE:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class State(StrEnum):
     """What there is to say of the server as a whole."""
 
-    TROUBLED = "troubled"  # at least one finding
+    TROUBLED = "troubled"  # at least one finding that is a fault
+    SUSPECT = "suspect"  # no more than a possible cause, which its metrics cannot decide
+    UNDERUSED = "underused"  # nothing is wrong with it: its clients ask for little
     HEALTHY = "healthy"  # it worked, and what can be seen is fine
     IDLE = "idle"  # no request was there in the window
     UNKNOWN = "cannot tell"  # its metrics do not say whether it works
@@ -41,6 +43,7 @@ class Finding:
     confidence: Confidence
     cost_share: float
     urgent: bool
+    fault: bool
     evidence: tuple[Evidence, ...]
     fixes: tuple[Fix, ...]
     advice: str
@@ -72,7 +75,8 @@ class Facts:
         *_tokens_per_s, requests_per_s: rates over the window.
         ttft_s, itl_s, e2e_s: means over the window.
         usd_per_1m_tokens: of prompt and generated tokens; usd_per_1m_generated: of the latter.
-        gpu: means by NVML (or the server) of the only GPU beside it: shares, bytes, watts.
+        gpu: means by NVML (or the server) of the GPUs beside it: mean shares, sums of bytes.
+        gpus: the same of each by its UUID, where there are several.
     """
 
     batch_mean: float | None = None
@@ -98,6 +102,7 @@ class Facts:
     usd_per_1m_tokens: float | None = None
     usd_per_1m_generated: float | None = None
     gpu: Mapping[str, float] = field(default_factory=dict)
+    gpus: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     why: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -107,8 +112,9 @@ class Diagnosis:
 
     Attributes:
         state, summary: the answer in one word and in one sentence.
-        findings: the worst first.
-        possible: what the metrics cannot tell from a harmless state; worth a look.
+        findings: the worst first; without a surer fault also those that are no more than possible,
+            where much would be lost to them.
+        possible: the others that the metrics cannot tell from a harmless state; worth a look.
         absent, cannot_tell: the other symptoms by id, with the reason.
         facts: figures. price: what dollars were made with; None: no price, no dollars.
     """

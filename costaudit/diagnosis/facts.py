@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from costaudit.measure.window import Levels, Window
     from costaudit.target.target import Value
 
+_GPU = "gpu."
 _REASON = "requests.waiting_by_reason."
 _PHASES = ("queue", "prefill", "decode")
 _NOT_TOLD = "the server does not export it"
@@ -52,9 +53,18 @@ def facts_of(w: Window, price: Price | None) -> Facts:
         e2e_s=w.mean("latency.e2e"),
         usd_per_1m_tokens=usd,
         usd_per_1m_generated=usd_generated,
-        gpu={n: g.mean for n, g in w.gauges.items() if n.startswith("gpu.")},
+        gpu={n: g.mean for n, g in w.gauges.items() if n.startswith(_GPU)},
+        gpus=_gpus(w),
         why=_missing(w, {"prefix_hit_share": hit_why} if hit_why else {}),
     )
+
+
+def _gpus(w: Window) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for name, by_uuid in w.ranks.items():
+        for uuid, levels in by_uuid.items() if name.startswith(_GPU) else ():
+            found.setdefault(uuid, {})[name] = levels.mean
+    return found
 
 
 def _missing(w: Window, known: dict[str, str]) -> dict[str, str]:

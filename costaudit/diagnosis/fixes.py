@@ -36,9 +36,10 @@ def _value(w: Window, hole: str) -> str:
     """What stands in a hole; a word in capitals where the window does not tell."""
     budget = _number(w.knob("max_num_batched_tokens")) or _USUAL_BUDGET
     room, ranks = _number(signs.slots(w).value), _number(w.knob("tensor_parallel")) or 2.0
+    each = None if room is None else room / signs.ranks(w)
     adapters = w.levels("lora.max")
     told = {
-        "more": "TWICE_AS_MANY" if room is None else _whole(2 * room),
+        "more": "TWICE_AS_MANY" if each is None else _whole(2 * each),
         "fitting": _fitting(w),
         "context": _context(w),
         "chunk": _whole(max(_LEAST_CHUNK, budget / 4 // _ROUND * _ROUND)),
@@ -53,7 +54,7 @@ def _fitting(w: Window) -> str:
     """What the cache held while others waited for it."""
     full = w.levels(RUNNING + WHILE_WAITING)
     held = full.mean if full is not None else signs.batch_mean(w)
-    return _whole(max(1.0, held)) if held else "FEWER"
+    return _whole(max(1.0, held / signs.ranks(w))) if held else "FEWER"
 
 
 def _context(w: Window) -> str:

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from costaudit.diagnosis import signs
+from costaudit.diagnosis.stalls import prefill_tokens
+from costaudit.measure.phase_seconds import phase_seconds
 from costaudit.target.target import Origin
 
 if TYPE_CHECKING:
     from costaudit.measure.window import Window
 
-PREFILL_TIME = 0.15  # of finished requests' time outside the queue
+PREFILL_TIME = 0.15  # of finished requests' time outside the queue, or of the device's
 PROMPT_TOKENS = 0.85  # of all tokens computed; where few requests end, their times say little
 SHARED_AT_MOST = 0.4  # of the prompt tokens
+UNASKED_TOKENS = 1000.0  # of prompts in the window; fewer may all stem from before it
 SHORT = 128.0  # tokens; a shared part of less is a few blocks
 
 
@@ -26,20 +29,25 @@ class Prefills:
 
     Attributes:
         time_share: of finished requests' time outside the queue; None: not timed.
+        device_share: of the device's busy time, at least (a step serves many requests at once, so
+            this is the larger where many decode together); None: not told.
         token_share: prompt tokens of all tokens computed; None: not counted.
-        mean_tokens: of a prompt. shared_share: at most so much of the prompts can be common.
+        mean_tokens: of a prompt. shared_share: at most so much of the prompts can be common; all of
+            them where the server does not spread their lengths.
     """
 
     time_share: float | None
+    device_share: float | None
     token_share: float | None
     mean_tokens: float
     shared_share: float
 
     @property
     def weight(self) -> float:
-        """The larger of both shares that counts."""
+        """The largest of the shares that count."""
         tokens = self.token_share or 0.0
-        return max(self.time_share or 0.0, tokens if tokens >= PROMPT_TOKENS else 0.0)
+        spent = max(self.time_share or 0.0, self.device_share or 0.0)
+        return max(spent, tokens if tokens >= PROMPT_TOKENS else 0.0)
 
     @property
     def matter(self) -> bool:
@@ -53,29 +61,33 @@ class Prefills:
 
 
 def caching_off(w: Window) -> bool | None:
-    """Prefix caching is known to be off; None: nothing says whether it is."""
+    """Prefix caching is off, by a setting or by nothing being asked of it; None: cannot be told."""
     knob = w.knobs.get("enable_prefix_caching")
-    if knob is None or knob.value is None:
-        return None
-    asked = w.grown("prefix.queries_total")
-    return knob.value is False and knob.origin is not Origin.DEFAULT and not asked
+    asked, prompts = w.grown("prefix.queries_total"), w.grown("tokens.prompt_total")
+    if knob is not None and knob.value is not None and knob.origin is not Origin.DEFAULT:
+        return knob.value is False and not asked
+    if asked is not None and prompts and prompts >= UNASKED_TOKENS:
+        return not asked  # vLLM asks for every prompt token where it is on
+    return None if knob is None or knob.value is None else False
 
 
 def prefills(w: Window) -> Prefills | None:
-    """What prompts weigh; None: no request ended, or nothing is told of their lengths.
+    """What prompts weigh; None: no prompt came, or nothing is told of their lengths.
 
     What all prompts share is no longer than the shortest of them, so the first quartile of their
     lengths (by its bucket's lower edge) over the mean bounds it, but for a few short strays.
     """
-    prompts, mean = w.spread("req.prompt_tokens"), w.mean("req.prompt_tokens")
-    if prompts is None or mean is None or mean <= 0:
+    prompts = w.spread("req.prompt_tokens")
+    mean = prompts.mean if prompts is not None else prefill_tokens(w)
+    if not mean or mean <= 0:
         return None
-    quartile = prompts.between(0.25)
+    quartile = prompts.between(0.25) if prompts is not None else None
     return Prefills(
         time_share=_time_share(w),
+        device_share=_device_share(w),
         token_share=_token_share(w),
         mean_tokens=mean,
-        shared_share=min(1.0, quartile[0] / mean) if quartile is not None else 0.0,
+        shared_share=min(1.0, quartile[0] / mean) if quartile is not None else 1.0,
     )
 
 
@@ -90,6 +102,11 @@ def _time_share(w: Window) -> float | None:
     if prefill is None or decode is None or prefill.total + decode.total <= 0:
         return None
     return prefill.total / (prefill.total + decode.total)
+
+
+def _device_share(w: Window) -> float | None:
+    phases = phase_seconds(w)
+    return None if phases is None else phases.prefill_bounds_s.low / phases.busy_s
 
 
 def _token_share(w: Window) -> float | None:

@@ -102,10 +102,15 @@ def _capped(w: Window, found: Queue) -> bool:
     """The batch was at a limit: a known one, or the highest that was ever seen."""
     room = signs.slots(w)
     if isinstance(room.value, (int, float)) and room.origin.value in {"exported", "given"}:
-        return min(found.batch, _full(w)) >= room.value - max(NEAR_CAP, NEAR_CAP_SHARE * room.value)
+        near = max(NEAR_CAP * signs.ranks(w), NEAR_CAP_SHARE * room.value)
+        return min(found.batch, _full(w)) >= room.value - near
     full, running = w.levels(RUNNING + WHILE_WAITING), w.levels(RUNNING)
     if running is not None and running.samples >= signs.FEW_SAMPLES:
-        return full is not None and _at_most(w, full, running)
+        if w.levels(WAITING) is None:  # when they waited is not told, only for how long
+            full = running
+        return full is not None and _lasts(w, found) and _at_most(w, full, running)
+    if running is None or not _lasts(w, found):
+        return False
     # Few readings. The cache has room by its lengths, and the steps have: the cap is what is left.
     tokens, budget = w.mean("batch.iteration_tokens"), w.knob("max_num_batched_tokens")
     most = budget if isinstance(budget, (int, float)) else USUAL_BUDGET
@@ -113,11 +118,18 @@ def _capped(w: Window, found: Queue) -> bool:
 
 
 def _at_most(w: Window, full: Levels, running: Levels) -> bool:
-    """Under a lasting queue the batch was as full as it ever was, but for a slot between two."""
+    """The batch was as full as it ever was, but for a slot between two requests."""
+    ranks = signs.ranks(w)
+    near = max(NEAR_CAP * ranks, NEAR_MOST_SHARE * running.high)
+    return signs.is_plateau(full, ranks) and full.mean >= running.high - near
+
+
+def _lasts(w: Window, found: Queue) -> bool:
+    """The queue is no passing one; by its length where it was not read often enough."""
     waiting = w.levels(WAITING)
-    lasting = waiting is not None and waiting.above_zero_share >= LASTING
-    near = max(NEAR_CAP, NEAR_MOST_SHARE * running.high)
-    return lasting and signs.is_plateau(full) and full.mean >= running.high - near
+    if waiting is not None and waiting.samples >= signs.FEW_SAMPLES:
+        return waiting.above_zero_share >= LASTING
+    return found.length >= 1
 
 
 def _full(w: Window) -> float:

@@ -8,6 +8,7 @@ the window (requests are counted when they end, so it lags by one request's leng
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.diagnosis.symptom import Evidence
@@ -104,8 +105,13 @@ def batch_mean(w: Window) -> float | None:
     return by_law or running.mean
 
 
+def ranks(w: Window) -> int:
+    """Ranks or replicas that the page tells apart: each has a batch and a cap of its own."""
+    return max(1, len(w.ranks.get(RUNNING, {})))
+
+
 def kv_needed(w: Window) -> float | None:
-    """Share of the KV cache that the mean batch fills, by its mean context; None: no data.
+    """Share of a rank's KV cache that its mean batch fills, by its mean context; None: no data.
 
     Half of a request's generated tokens are there on average. It stands in where the gauge was
     read too seldom.
@@ -114,7 +120,7 @@ def kv_needed(w: Window) -> float | None:
     prompt, output = w.mean("req.prompt_tokens"), w.mean("req.generation_tokens")
     if not isinstance(room, (int, float)) or room <= 0 or None in (batch, prompt, output):
         return None
-    return (batch or 0.0) * ((prompt or 0.0) + (output or 0.0) / 2) / room
+    return (batch or 0.0) / ranks(w) * ((prompt or 0.0) + (output or 0.0) / 2) / room
 
 
 def context_limit(w: Window) -> float | None:
@@ -136,7 +142,7 @@ def queue_share(w: Window) -> float | None:
 
 
 def slots(w: Window) -> Value:
-    """The most requests that the batch takes: told, given, a default, or seen as a plateau.
+    """The most requests that the batches of all ranks take: told, given, a default, or a plateau.
 
     A plateau: while requests waited, the batch stayed as full as it ever was.
     """
@@ -144,20 +150,28 @@ def slots(w: Window) -> Value:
     if exported is not None and exported.last > 0:
         why = w.native("config.max_num_seqs")
         return Value(value=exported.last, origin=Origin.EXPORTED, why=why)
-    knob = w.knobs.get("max_num_seqs", _UNKNOWN)
+    knob = _of_all_ranks(w, w.knobs.get("max_num_seqs", _UNKNOWN))
     if knob.origin in {Origin.EXPORTED, Origin.GIVEN}:
         return knob
     full = w.levels(RUNNING + WHILE_WAITING)
-    if full is not None and is_plateau(full):
+    if full is not None and is_plateau(full, ranks(w)):
         why = "the batch never held more, and stayed so full while requests waited"
         return Value(value=full.high, origin=Origin.OBSERVED, why=why)
     return knob
 
 
-def is_plateau(levels: Levels) -> bool:
+def _of_all_ranks(w: Window, knob: Value) -> Value:
+    """A cap of each rank as that of all."""
+    if ranks(w) == 1 or isinstance(knob.value, bool) or not isinstance(knob.value, (int, float)):
+        return knob
+    why = f"{knob.why}; {knob.value:g} for each of {ranks(w)} ranks".removeprefix("; ")
+    return replace(knob, value=knob.value * ranks(w), why=why)
+
+
+def is_plateau(levels: Levels, ranks: int) -> bool:
     """Three readings or more that hardly differ: a limit, not a load."""
     few = 3
-    near = max(1.0, PLATEAU_SHARE * levels.high)
+    near = max(1.0 * ranks, PLATEAU_SHARE * levels.high)
     return levels.samples >= few and levels.high > 0 and levels.high - levels.mean <= near
 
 

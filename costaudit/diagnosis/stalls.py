@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from costaudit.diagnosis import signs
+from costaudit.measure.phase_seconds import computed_prompt_tokens
 
 if TYPE_CHECKING:
     from costaudit.measure.window import Spread, Window
@@ -72,7 +73,7 @@ def prefills(w: Window) -> float:
 
 def prefill_tokens(w: Window) -> float | None:
     """Mean tokens computed for a prompt (without those found in the prefix cache)."""
-    computed = w.grown("tokens.prompt_computed_total", "tokens.prompt_total")
+    computed = computed_prompt_tokens(w)
     count = prefills(w)
     if computed is not None and count > 0:
         return computed / count
@@ -85,7 +86,7 @@ def gaps_a_prompt(w: Window, found: Stalls, prompts: float) -> float:
     About one where a prompt is prefilled in one step, as many as its chunks where it is cut; a
     small part of one where the gaps have another reason.
     """
-    batch = signs.batch_mean(w)
+    batch = (signs.batch_mean(w) or 0.0) / signs.ranks(w)  # a prompt stops those of its own rank
     return found.gaps / (prompts * batch) if batch and prompts > 0 else 0.0
 
 

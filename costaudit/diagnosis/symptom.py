@@ -77,6 +77,8 @@ class Symptom:
         steps: ids of the playbook's steps that it leads to.
         engines: only these families can have it; empty: all. not_for: these have their own.
         urgent: requests hang or fail; it comes before any waste.
+        fault: something is wrong with the server, or with what it is given; else it is only worth
+            knowing.
     """
 
     id: str
@@ -89,3 +91,4 @@ class Symptom:
     engines: tuple[str, ...] = ()
     not_for: tuple[str, ...] = ()
     urgent: bool = False
+    fault: bool = True

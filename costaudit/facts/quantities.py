@@ -8,11 +8,14 @@ stand by a label's value (`requests.completed_total.length`), and a level by ran
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+STARTED = "server.started"  # of the process, in Unix seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +37,21 @@ class Page:
 
     t_s: float
     quantities: Mapping[str, Quantity]
+
+
+def falls(pages: Sequence[Page]) -> list[int]:
+    """Where a total is lower than when it was last told, or the process has another start.
+
+    Indices of the pages after each fall; rounding of the text is no fall.
+    """
+    found, known, started = [], dict[str, float](), math.nan
+    for place, page in enumerate(pages):
+        totals = {name: one.value for name, one in page.quantities.items() if one.total}
+        start = page.quantities[STARTED].value if STARTED in page.quantities else started
+        fell = any(value < known.get(name, value) * (1 - 1e-12) for name, value in totals.items())
+        if fell or abs(start - started) > 1:
+            found.append(place)
+            known = {}
+        known |= totals
+        started = start
+    return found

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from costaudit.facts.quantities import falls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 RUNNING, WAITING = "requests.running", "requests.waiting"
 # Levels of the readings on which requests waited while others ran: how full the server was then.
 WHILE_WAITING = " while waiting"
-_STARTED = "server.started"
 _WHILE = (RUNNING, "kv.usage_fraction")
 
 
@@ -159,8 +159,7 @@ def window_of(
     notes: tuple[str, ...] = (),
 ) -> Window:
     """The window between the first and last of one server's pages, in order of time."""
-    begin = _since_restart(pages)
-    used = pages[begin:]
+    used = pages[max(falls(pages), default=0) :]
     names = dict.fromkeys(name for page in used for name in page.quantities)
     natives = {n: p.quantities[n].native for p in used for n in names if n in p.quantities}
     totals = [name for name in names if _is_total(used, name)]
@@ -179,7 +178,7 @@ def window_of(
         ranks=_ranks(gauges),
         natives={name: native for name, native in natives.items() if native},
         knobs=knobs or {},
-        restarts=sum(_fell(*two) for two in pairwise(pages)),
+        restarts=len(falls(pages)),
         notes=notes,
     )
 
@@ -202,26 +201,6 @@ def levels_of(values: Sequence[float]) -> Levels:
     )
 
 
-def _since_restart(pages: Sequence[Page]) -> int:
-    """Index of the first page after the last fall of a total."""
-    falls = [place + 1 for place, two in enumerate(pairwise(pages)) if _fell(*two)]
-    return falls[-1] if falls else 0
-
-
-def _fell(before: Page, after: Page) -> bool:
-    """Some total is lower than it was, beyond the rounding of its text; or the start is another."""
-    starts = [
-        page.quantities[_STARTED].value for page in (before, after) if _STARTED in page.quantities
-    ]
-    if len(starts) == 2 and abs(starts[1] - starts[0]) > 1:  # noqa: PLR2004 - both told
-        return True
-    for name, then in before.quantities.items():
-        now = after.quantities.get(name)
-        if then.total and now is not None and now.value < then.value * (1 - 1e-12):
-            return True
-    return False
-
-
 def _is_total(pages: Sequence[Page], name: str) -> bool:
     return any(p.quantities[name].total for p in pages if name in p.quantities)
 
@@ -229,10 +208,15 @@ def _is_total(pages: Sequence[Page], name: str) -> bool:
 def _growth(
     pages: Sequence[Page], totals: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, Spread]]:
-    """Counters and histograms. A series that appears later (a first event) grew from zero."""
-    if len(pages) < 2:  # noqa: PLR2004 - growth is between two
+    """Counters and histograms. A series that appears later (a first event) grew from zero.
+
+    Where others have totals, a page without any is a part of one, and no beginning or end.
+    """
+    whole = [p.quantities for p in pages if any(one.total for one in p.quantities.values())]
+    ends = whole if len(whole) > 1 else [p.quantities for p in pages]
+    if len(ends) < 2:  # noqa: PLR2004 - growth is between two
         return {}, {}
-    first, last = pages[0].quantities, pages[-1].quantities
+    first, last = ends[0], ends[-1]
     grown = {
         name: last[name].value - (first[name].value if name in first else 0.0)
         for name in totals

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from costaudit.diagnosis.diagnosis import Diagnosis, Facts
     from costaudit.measure.window import Levels
 
+_BUSY = "gpu.kernel_running_share"
 _NO_DATA = "no data"  # never a zero
 
 
@@ -30,7 +31,7 @@ def fact_rows(found: Diagnosis) -> list[Fact]:
             why.get("generated_tokens_per_s", why.get("prompt_tokens_per_s", "")),
         ),
         _row("Mean latency", _latency(facts), "no request ended, or none is timed"),
-        _row("GPU", _gpu(facts), "no GPU beside it that can be read, or several"),
+        _row("GPU", _gpu(facts), "no GPU beside it that can be read"),
         _row("Cost", _dollars(found), "give the price of a device-hour by --price"),
     ]
 
@@ -83,8 +84,18 @@ def _latency(facts: Facts) -> str:
 
 
 def _gpu(facts: Facts) -> str:
-    busy = facts.gpu.get("gpu.kernel_running_share", facts.gpu.get("gpu.utilization"))
-    return "" if busy is None else f"a kernel was running {figures.percent(busy)} of the time"
+    """What NVML or the server says of the devices; of several, how far apart they are."""
+    busy = facts.gpu.get(_BUSY, facts.gpu.get("gpu.utilization"))
+    used, whole = facts.gpu.get("gpu.memory_used"), facts.gpu.get("gpu.memory_total")
+    each = [gpu[_BUSY] for gpu in facts.gpus.values() if _BUSY in gpu]
+    told = [f"{len(facts.gpus)} devices"] if facts.gpus else []
+    if busy is not None:
+        told.append(f"a kernel was running {figures.percent(busy)} of the time")
+    if len(each) > 1:
+        told.append(f"{figures.percent(min(each))} to {figures.percent(max(each))} by device")
+    if used is not None and whole is not None:
+        told.append(f"{figures.binary_bytes(used)} of {figures.binary_bytes(whole)} in use")
+    return ", ".join(told)
 
 
 def _dollars(found: Diagnosis) -> str:

@@ -37,6 +37,7 @@ def test_pages_without_a_stamp_are_put_in_order_by_their_totals(tmp_path):
         (tmp_path / f"{number}.prom").write_text(page)
     found = diagnose_saved(sorted(tmp_path.iterdir()), seconds=30, given=Given())
     assert found.window.restarts == 0
+    assert "another order" in found.window.notes[-1]
     assert found.window.grown("tokens.generation_total") == 400
     assert found.window.levels("requests.running").last == 1
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from vllm_states import KV_TOKEN_BYTES, STATES, loaded
 
 from costaudit.cli.main import run
-from costaudit.diagnosis.diagnosis import Price
+from costaudit.diagnosis.diagnosis import Price, State
 from costaudit.diagnosis.run import Asked, diagnose_live
+from costaudit.diagnosis.symptom import Confidence
 from costaudit.record.servers.fetch import fetch
 
 pytestmark = pytest.mark.servers
 SETTLE_S = 3
+NO_CHUNKS = STATES["unchunked"]
+# One server for two states: few may run, and nothing is kept of a prompt.
+CAPPED_AND_OFF = ("--max-num-seqs", "4", "--no-enable-prefix-caching")
+SHARED = replace(STATES["prefix_off"].loads[0], clients=3)  # all of them may run
 
 
 def named(found):
@@ -36,14 +42,37 @@ def test_a_vllm_with_room_for_all(vllm_server, name):
     assert (found.facts.usd_per_1m_tokens is None) == (name == "idle")
 
 
-@pytest.mark.parametrize("name", ["kv_starved"])
-def test_a_vllm_brought_into_trouble(start_server, name):
-    state = STATES[name]
-    server = start_server("vllm", *state.flags, kv_bytes=state.kv_tokens * KV_TOKEN_BYTES)
-    with loaded(server, state.loads):
+def looked_at(server, *loads):
+    with loaded(server, loads):
         time.sleep(SETTLE_S)
-        found = diagnose_live(Asked(url=server.base_url, seconds=16))
-    assert named(found) == [state.first]
+        began = time.monotonic()
+        found = diagnose_live(Asked(url=server.base_url, seconds=13))
+        assert time.monotonic() - began < 30
+    return found
+
+
+def test_a_vllm_without_memory(start_server):
+    state = STATES["kv_starved"]
+    server = start_server("vllm", *state.flags, kv_bytes=state.kv_tokens * KV_TOKEN_BYTES)
+    assert named(looked_at(server, *state.loads)) == [state.first]
+
+
+def test_a_vllm_that_does_not_cut_prompts(start_server):
+    found = looked_at(start_server("vllm", *NO_CHUNKS.flags), *NO_CHUNKS.loads)
+    assert named(found) == ["prefill-stalls"]
+    assert found.findings[0].confidence is Confidence.SURE
+    assert "--enable-chunked-prefill" in found.findings[0].fixes[0].flag
+
+
+def test_a_vllm_with_few_places_and_no_prefix_cache(start_server):
+    server = start_server("vllm", *CAPPED_AND_OFF)
+    capped = looked_at(server, *STATES["seqs_capped"].loads)
+    assert named(capped) == ["batch-cap"]
+    assert capped.findings[0].fixes[0].flag == "--max-num-seqs 8"
+    shared = looked_at(server, SHARED)
+    assert named(shared) == ["prefix-caching-off"]
+    assert shared.state is State.SUSPECT  # that prompts are alike is in no metric
+    assert shared.findings[0].fixes[0].flag == "--enable-prefix-caching"
 
 
 def test_no_token_is_generated(vllm_server):

@@ -6,8 +6,11 @@ import math
 
 from costaudit.diagnosis.diagnose import diagnose
 from costaudit.diagnosis.diagnosis import Price, State
-from costaudit.facts.quantities import Page, Quantity
+from costaudit.facts.quantities import Page, Quantity, falls
 from costaudit.measure.window import Spread, window_of
+from costaudit.target.target import Origin, Value
+
+OFF = {"enable_prefix_caching": Value(value=False, origin=Origin.EXPORTED)}
 
 
 def page(t_s, totals=None, **levels):
@@ -91,6 +94,58 @@ def test_dollars_are_of_the_window_alone():
     ]
     found = diagnose(window_of(pages, engine="vllm"), Price(usd_per_device_h=2.0, devices=2))
     assert math.isclose(found.facts.usd_per_1m_tokens, 2 * 2 * 36 / 3600 / 3960 * 1e6)
+
+
+def test_a_fall_is_seen_across_pages_that_lack_the_total():
+    pages = [page(0, {"a_total": 9.0}), page(1, {"b_total": 1.0}), page(2, {"a_total": 2.0})]
+    assert falls(pages) == [2]
+    assert falls(pages[::-1]) == []
+
+
+def test_another_start_of_the_process_is_a_restart():
+    started = "server__started"
+    pages = [page(0, **{started: 100.0}), page(1, **{started: 100.2}), page(2, **{started: 160.0})]
+    assert window_of(pages, engine="vllm").restarts == 1
+
+
+def test_of_pages_with_gauges_alone_nothing_grew():
+    parts = [page(t, requests__running=1) for t in (0, 3)]
+    whole = [page(t, {"tokens.prompt_total": 100.0 + t}) for t in (1, 2)]
+    w = window_of([parts[0], *whole, parts[1]], engine="vllm")
+    assert w.grown("tokens.prompt_total") == 1
+
+
+def run(batch, waiting=0, **totals):
+    grown = {"tokens.generation_total": 900.0, **totals}
+    return window_of(
+        [
+            page(t, {n: v * t / 9 for n, v in grown.items()}, requests__running=batch,
+                 requests__waiting=waiting)
+            for t in range(10)
+        ],
+        engine="vllm",
+        knobs=OFF,
+    )  # fmt: skip
+
+
+def test_few_clients_are_no_fault():
+    one, three = diagnose(run(1)), diagnose(run(3))
+    assert (one.state, [f.id for f in one.findings]) == (State.UNDERUSED, ["client-limited"])
+    assert (three.state, three.findings) == (State.HEALTHY, ())
+    assert [f.id for f in three.possible] == ["client-limited"]
+
+
+def test_what_is_only_possible_is_a_suspicion_behind_what_is_sure():
+    prompts = {"tokens.prompt_total": 90_000.0, "latency.ttft.count": 60.0}
+    suspect = diagnose(run(8, **prompts))
+    assert (suspect.state, [f.id for f in suspect.findings]) == (
+        State.SUSPECT,
+        ["prefix-caching-off"],
+    )
+    sure = diagnose(run(8, **prompts, preemptions_total=50.0))
+    assert sure.state is State.TROUBLED
+    assert [f.id for f in sure.findings] == ["kv-preemption"]
+    assert [f.id for f in sure.possible] == ["prefix-caching-off"]
 
 
 def test_an_empty_window_cannot_be_told():

@@ -1,4 +1,4 @@
-/* A small libnvidia-ml.so.1 of our own: one pretended H200, so that the unmodified pynvml can be
+/* A small libnvidia-ml.so.1 of our own: a pretended H200 or several, so that the unmodified pynvml can be
  * driven without a GPU. Layouts follow the public NVML C ABI.
  *
  *   FAKE_NVML_INIT          error code of nvmlInit (9: driver not loaded)
@@ -7,12 +7,21 @@
  *                           where a sample was taken before it
  *   FAKE_NVML_OLD           1: no energy counter, no throttle counters
  *   FAKE_NVML_LOST_AFTER    the device falls off the bus after so many readings of its memory
+ *   FAKE_NVML_LAYOUT        "GPU-0123" (default), or more with the processes on them, MIG devices
+ *                           behind their GPU: "GPU-0123:11,12 GPU-4567 MIG-a:13 MIG-b"
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OK = 0, INVALID = 2, UNSUPPORTED = 3, NO_PERMISSION = 4, NOT_FOUND = 6, IS_LOST = 15 };
+enum {
+    OK = 0, INVALID = 2, UNSUPPORTED = 3, NO_PERMISSION = 4, NOT_FOUND = 6, TOO_SMALL = 7,
+    IS_LOST = 15
+};
+enum { MOST = 16 };
+
+typedef struct { char uuid[80]; unsigned pids[MOST]; int count, parent; } device_t;
+typedef struct { uint32_t pid; uint64_t memory; uint32_t gpu_instance, compute_instance; } process_t;
 
 typedef struct { uint64_t total, free, used; } memory_t;
 typedef struct { uint32_t gpu, memory; } rates_t;
@@ -31,7 +40,8 @@ typedef struct {
 } metrics_get_t;
 typedef struct { uint32_t version, supported; } support_t;
 
-static int the_device, memory_reads, live_samples;
+static device_t devices[MOST];
+static int device_count, memory_reads, live_samples;
 static uint64_t snapshots, energy_mj = 1000000, capped_ns = 5000000000u;
 
 static int is(const char *name, const char *word) {
@@ -47,25 +57,89 @@ static int gone(void) { return memory_reads > number("FAKE_NVML_LOST_AFTER", 1 <
 
 int fake_live_samples(void) { return live_samples; }
 
-int nvmlInitWithFlags(unsigned flags) { (void)flags; return number("FAKE_NVML_INIT", OK); }
+/* parent: the GPU that a MIG device is a part of; -1 for a GPU. */
+static void lay_out(void) {
+    const char *given = getenv("FAKE_NVML_LAYOUT");
+    char text[1024], *rest, *word;
+    int gpu = -1;
+    strncpy(text, given ? given : "GPU-0123", sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    device_count = 0;
+    for (word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        device_t *device = &devices[device_count];
+        char *pids = strchr(word, ':');
+        memset(device, 0, sizeof *device);
+        if (pids) *pids++ = 0;
+        strncpy(device->uuid, word, sizeof device->uuid - 1);
+        while (pids && *pids) {
+            device->pids[device->count++] = (unsigned)strtoul(pids, &pids, 10);
+            if (*pids == ',') pids++;
+        }
+        device->parent = strncmp(word, "MIG-", 4) ? -1 : gpu;
+        if (device->parent < 0) gpu = device_count;
+        device_count++;
+    }
+}
+/* The number `wanted` among those of a parent (GPUs: -1); how many there are where it is -1. */
+static int child(int parent, int wanted) {
+    int seen = 0;
+    for (int n = 0; n < device_count; n++)
+        if (devices[n].parent == parent && seen++ == wanted) return n;
+    return wanted < 0 ? seen : -1;
+}
+static int place(const void *device) { return (int)((const device_t *)device - devices); }
+
+int nvmlInitWithFlags(unsigned flags) {
+    (void)flags; lay_out(); return number("FAKE_NVML_INIT", OK);
+}
 int nvmlShutdown(void) { return OK; }
 const char *nvmlErrorString(int code) { (void)code; return "an error of the fake"; }
 int nvmlSystemGetDriverVersion(char *out, unsigned n) { strncpy(out, "580.0", n); return OK; }
-int nvmlDeviceGetCount_v2(unsigned *out) { *out = 1; return OK; }
+int nvmlDeviceGetCount_v2(unsigned *out) { *out = (unsigned)child(-1, -1); return OK; }
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **out) {
-    *out = &the_device;
-    return index ? INVALID : OK;
+    int found = child(-1, (int)index);
+    *out = &devices[found < 0 ? 0 : found];
+    return found < 0 ? INVALID : OK;
 }
 int nvmlDeviceGetHandleByUUID(const char *uuid, void **out) {
-    *out = &the_device;
-    return strcmp(uuid, "GPU-0123") ? NOT_FOUND : OK;
+    for (int n = 0; n < device_count; n++)
+        if (!strcmp(uuid, devices[n].uuid)) {
+            *out = &devices[n];
+            return OK;
+        }
+    return NOT_FOUND;
+}
+int nvmlDeviceGetMigMode(void *d, unsigned *now, unsigned *pending) {
+    ALIVE; *now = *pending = child(place(d), -1) > 0; return OK;
+}
+int nvmlDeviceGetMaxMigDeviceCount(void *d, unsigned *out) {
+    ALIVE; *out = child(place(d), -1) > 0 ? 7 : 0; return OK;
+}
+int nvmlDeviceGetMigDeviceHandleByIndex(void *d, unsigned index, void **out) {
+    ALIVE;
+    int found = child(place(d), (int)index);
+    *out = &devices[found < 0 ? 0 : found];
+    return found < 0 ? NOT_FOUND : OK;
+}
+int nvmlDeviceGetComputeRunningProcesses_v3(void *d, unsigned *count, process_t *out) {
+    ALIVE;
+    const device_t *device = d;
+    unsigned room = *count;
+    *count = (unsigned)device->count;
+    if (!device->count) return OK;
+    if (!out || room < *count) return TOO_SMALL;
+    for (unsigned n = 0; n < *count; n++) {
+        memset(&out[n], 0, sizeof out[n]);
+        out[n].pid = device->pids[n];
+    }
+    return OK;
 }
 int nvmlDeviceGetName(void *d, char *out, unsigned n) {
     (void)d; ALIVE; strncpy(out, "NVIDIA H200", n); return OK;
 }
 int nvmlDeviceGetUUID(void *d, char *out, unsigned n) {
-    (void)d; ALIVE; strncpy(out, "GPU-0123", n); return OK;
+    ALIVE; strncpy(out, ((device_t *)d)->uuid, n); return OK;
 }
 int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) {
     (void)d; ALIVE; *major = 9; *minor = 0; return OK;
@@ -81,7 +155,10 @@ int nvmlDeviceGetMemoryInfo(void *d, memory_t *out) {
     return OK;
 }
 int nvmlDeviceGetUtilizationRates(void *d, rates_t *out) {
-    (void)d; ALIVE; out->gpu = 99; out->memory = 40; return OK;
+    ALIVE;
+    if (((device_t *)d)->parent >= 0) return UNSUPPORTED;  /* as on a MIG device */
+    out->gpu = 99 - 20 * (unsigned)place(d); out->memory = 40;
+    return OK;
 }
 int nvmlDeviceGetClockInfo(void *d, int type, unsigned *mhz) {
     (void)d; ALIVE; *mhz = type == 2 ? 3201 : 1980; return OK;

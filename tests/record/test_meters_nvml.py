@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from dcgm_exporter import NEW, OLD, page, serving
+from nvml_library import build, environment
 from sample_documents import sample
 
 from costaudit.audit.course_section import course_section
@@ -31,7 +31,6 @@ from costaudit.report.figure import figures_of
 from costaudit.target.target import Origin, Value
 
 REASONS = st.sampled_from(["throttled_sw_thermal", "throttled_hw_thermal", "energy"])
-SOURCE = Path(__file__).parents[1] / "fakes" / "nvml.c"
 PEAK_BYTES_PER_S = 2 * 3201e6 * 6144 / 8
 
 # Runs under the fake driver. The clock is ours too: a span lasts exactly as long as it is told.
@@ -88,15 +87,7 @@ def test_throttled_shares_are_shares_of_counters_seen_twice(
 
 @pytest.fixture(scope="session")
 def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("gcc is not installed: the fake NVML cannot be built")
-    folder = tmp_path_factory.mktemp("fake_nvml")
-    library = folder / "libnvidia-ml.so.1"
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, SOURCE], check=True
-    )
-    return folder
+    return build(tmp_path_factory.mktemp("fake_nvml"))
 
 
 def _run(
@@ -106,9 +97,7 @@ def _run(
     dcgm: str = "off",
     **env: str,
 ) -> Any:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("FAKE_NVML")}
-    environ |= {"LD_LIBRARY_PATH": str(folder), "COSTAUDIT_DCGM_URL": dcgm}
-    environ |= {f"FAKE_NVML_{k}": v for k, v in env.items()}
+    environ = {**environment(folder, **env), "COSTAUDIT_DCGM_URL": dcgm}
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, json.dumps(device), json.dumps(spans)],
         env=environ,

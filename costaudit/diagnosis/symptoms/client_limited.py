@@ -2,10 +2,12 @@
 
 Why       A decode step reads all weights whatever the batch; with one to three sequences the device
           is busy and does little. "GPU utilization 100 %" says only that a kernel was there.
-Signature Requests came, hardly any waited, none was preempted, and the batch held three or fewer
-          while it was not empty (weights dominate a step's bytes up to 4 sequences and more).
-Not       A server whose cap keeps the batch small (see batch-cap); an idle one; one whose known cap
-          is that small.
+Signature Requests came, hardly any waited, none was preempted, and there were never more than two
+          in the batch (by two pages alone: in the mean). Up to three in the mean while it was not
+          empty it is possible only: so little traffic may be all there is. Weights dominate a
+          step's bytes up to 4 sequences and more.
+Not       A fault: nothing is wrong with the server. One whose cap keeps the batch small (see
+          batch-cap); an idle one; one whose known cap is that small.
 Sources   vllm-project/vllm#9651, #9953, #1375.
 """
 
@@ -15,13 +17,21 @@ from typing import TYPE_CHECKING
 
 from costaudit.diagnosis import queueing, signs
 from costaudit.diagnosis.queueing import Why
-from costaudit.diagnosis.symptom import Answer, CannotTell, DoesNotShow, Shows, Symptom
+from costaudit.diagnosis.symptom import (
+    Answer,
+    CannotTell,
+    Confidence,
+    DoesNotShow,
+    Shows,
+    Symptom,
+)
 from costaudit.measure.window import RUNNING, WAITING
 
 if TYPE_CHECKING:
     from costaudit.measure.window import Window
 
-SMALL_BATCH = 3.0
+SMALL_BATCH = 3.0  # of each rank, in the mean
+HARDLY_ANY = 2.0  # of each rank, at most
 KV_USED = 0.5  # with so few requests it is memory that is scarce: they are long
 
 
@@ -34,28 +44,36 @@ def judge(w: Window) -> Answer:
         return CannotTell(because="the server does not export how many requests run and wait")
     if queue.why is not Why.NONE or signs.preemptions(w):
         return DoesNotShow(why="requests waited: the server, not its clients, is the limit")
-    room = signs.slots(w).value
-    if batch > SMALL_BATCH or (isinstance(room, (int, float)) and batch > room / 2):
+    room, ranks = signs.slots(w).value, signs.ranks(w)
+    if batch > SMALL_BATCH * ranks or (isinstance(room, (int, float)) and batch > room / 2):
         return DoesNotShow(why="the batch was not small")
     if usage is not None and usage.mean > KV_USED:
         return DoesNotShow(why="so few requests fill the KV cache: no more would fit")
     evidence = [signs.seen(w, RUNNING, "mean batch while there was one", batch)]
-    running, length = w.levels(RUNNING), signs.queued_mean(w)
+    running, length, most = w.levels(RUNNING), signs.queued_mean(w), batch
     if running is not None and running.samples >= signs.FEW_SAMPLES:
+        most = running.high
+        evidence.append(signs.seen(w, RUNNING, "at most", most, "count"))
         busy = running.above_zero_share
         evidence.append(signs.seen(w, RUNNING, "readings with any request", busy, "share"))
     if length is not None:
         evidence.append(signs.seen(w, WAITING, "mean queue", length))
-    return Shows(evidence=tuple(evidence), cost_share=max(0.0, 1 - batch / (SMALL_BATCH + 1)))
+    few = most <= HARDLY_ANY * ranks
+    return Shows(
+        evidence=tuple(evidence),
+        cost_share=max(0.0, 1 - batch / ranks / (SMALL_BATCH + 1)) if few else 0.0,
+        confidence=Confidence.LIKELY if few else Confidence.POSSIBLE,
+    )
 
 
 SYMPTOM = Symptom(
     id="client-limited",
     title="The clients ask for less than the server can do",
-    cause="so few requests are in flight that each step serves hardly anybody: the clients, not "
-    "the server, are the limit",
+    cause="nothing is wrong with the server: so few requests are in flight that each step serves "
+    "hardly anybody, so its clients, not it, are the limit",
     judge=judge,
-    advice="send more requests at once (clients' concurrency, a batch API), put more traffic on "
-    "fewer replicas, or take a smaller device",
+    fault=False,
+    advice="for more tokens per second, or fewer dollars: send more requests at once (clients' "
+    "concurrency, a batch API), put more traffic on fewer replicas, or take a smaller device",
     steps=("batch-size", "right-sizing", "autoscaling"),
 )

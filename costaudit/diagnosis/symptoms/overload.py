@@ -30,6 +30,8 @@ def judge(w: Window) -> Answer:
         return CannotTell(because="the server does not export how many requests wait")
     if found.why is not Why.LOAD or found.lost < LOST:
         return DoesNotShow(why="requests hardly waited, or for a cause that has a name")
+    if w.levels(RUNNING) is None:
+        return CannotTell(because="requests wait, but the batch is not told: it may be capped")
     if needless.spare_first(w):
         return CannotTell(because="prefix caching is off: part of the load may be needless")
     evidence = (

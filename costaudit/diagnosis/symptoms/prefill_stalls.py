@@ -4,7 +4,9 @@ Why       Without chunked prefill, or with a token budget above the prompt, one 
           prompt, and every sequence in the batch waits for that step.
 Signature Gaps between tokens of four times the usual take a tenth of decode time or more; each
           sequence sees about one of them for each long prompt (those far above the median, else
-          all where 512 tokens or more are computed for a prompt), so a prompt is one step.
+          all where 512 tokens or more are computed for a prompt), so a prompt is one step. Of few
+          prompts: where the server says that it does not cut them, steps of 512 tokens or more
+          count too; where it does not say, two prompts make it possible, and one nothing.
 Not       Gaps that prompts do not explain; many gaps for each prompt, which is then cut already
           (see decode-stutter); long prompts alike while prefix caching is off (see
           prefix-caching-off: first spare the work, then schedule it).
@@ -21,6 +23,7 @@ from costaudit.diagnosis.stalls import (
     EXPLAINED,
     FEW_PROMPTS,
     LONG_TOKENS,
+    above,
     gaps_a_prompt,
     long_prompts,
     prefill_tokens,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
 TIME_SHARE = 0.1
 TOKEN_SHARE = 0.2  # of the prompt tokens are in long prompts
+TWO = 2  # long prompts that leave a gap each, to every sequence, are hardly chance
 _OFF = "long prompts are prefilled whole, in one step each: chunked prefill is off"
 _BUDGET = "the token budget of a step holds a long prompt whole, so it is prefilled in one step"
 
@@ -52,12 +56,10 @@ def judge(w: Window) -> Answer:
         return CannotTell(because="the server does not time the gaps between tokens")
     if found.time_share < TIME_SHARE:
         return DoesNotShow(why="the gaps between tokens are even")
-    among, tokens = long_prompts(w), prefill_tokens(w)
-    mixed = among is not None and among[0] >= FEW_PROMPTS and among[1] >= TOKEN_SHARE
-    count = among[0] if among is not None and mixed else prefills(w)
-    if count < FEW_PROMPTS or not (mixed or (tokens is not None and tokens >= LONG_TOKENS)):
-        return DoesNotShow(why="no long prompts were prefilled")
     chunked_off = w.knob("chunked_prefill") is False
+    count, mixed = _long(w, whole=chunked_off)
+    if count < (1 if chunked_off else TWO):
+        return DoesNotShow(why="no long prompts were prefilled")
     gaps = gaps_a_prompt(w, found, count)
     if gaps < EXPLAINED or (gaps > CHUNKED and not chunked_off):
         return DoesNotShow(why="the long gaps are not of whole prompts' making")
@@ -72,6 +74,8 @@ def judge(w: Window) -> Answer:
         signs.seen(w, "latency.itl", "such gaps a prompt and sequence", gaps),
     )
     cause, actions, sure = _particular(w)
+    if count < FEW_PROMPTS:
+        sure = Confidence.LIKELY if chunked_off else Confidence.POSSIBLE
     return Shows(
         evidence=evidence,
         cost_share=found.time_share,
@@ -79,6 +83,20 @@ def judge(w: Window) -> Answer:
         cause=cause,
         actions=actions,
     )
+
+
+def _long(w: Window, *, whole: bool) -> tuple[float, bool]:
+    """Long prompts of the window, and whether they came among short ones.
+
+    `whole`: each is one step, so that steps of so many tokens count where too few requests ended.
+    """
+    among, tokens = long_prompts(w), prefill_tokens(w)
+    if among is not None and among[0] >= TWO and among[1] >= TOKEN_SHARE:
+        return among[0], True
+    if tokens is not None and tokens >= LONG_TOKENS:
+        return prefills(w), False
+    steps = w.spread("batch.iteration_tokens")
+    return (above(steps, LONG_TOKENS)[0], True) if whole and steps is not None else (0.0, False)
 
 
 def _particular(w: Window) -> tuple[str, tuple[str, ...], Confidence]:

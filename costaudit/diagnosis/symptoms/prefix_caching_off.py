@@ -2,12 +2,13 @@
 
 Why       Requests that open with the same tokens pay for the same prefill each time.
 Signature The server says that caching is off; a seventh or more of requests' time outside the queue
-          is prefill, or six sevenths of all tokens are prompt; and all prompts are long: whatever
-          all of them share is no longer than the shortest, so the first quartile of their lengths
-          over the mean bounds what can be shared.
-Not       Short prompts before long answers; lengths so mixed that no large part can be common. No
-          metric says whether prompts really repeat: with caching off none is asked (queries stay 0,
-          which is no data and not 0 %).
+          or of the device's is prefill, or six sevenths of all tokens are prompt. Whatever all
+          prompts share is no longer than the shortest, so the first quartile of their lengths over
+          the mean bounds what can be shared.
+Not       Short prompts before long answers. Never more than possible: with caching off nothing is
+          asked of the cache (queries stay 0, which is no data and not 0 %), a prompt that repeats
+          takes as long as one that does not, and alike lengths are those of a template or of
+          chance. A minute with caching on tells.
 Sources   vllm-project/vllm V1 defaults (on since 0.8); captures of a vLLM 0.32 with caching off.
 """
 
@@ -42,6 +43,7 @@ def judge(w: Window) -> Answer:
         return DoesNotShow(why="prompts are a small part of the work")
     told = (
         ("latency.prefill", "of requests' time is prefill", found.time_share, "share"),
+        ("batch.iteration_tokens", "of the device's time, at least", found.device_share, "share"),
         ("tokens.prompt_total", "of all tokens are prompt", found.token_share, "share"),
         ("req.prompt_tokens", "mean prompt", found.mean_tokens, "tokens"),
         ("req.prompt_tokens", "of it could be common to all, at most", found.shared_share, "share"),
@@ -53,16 +55,19 @@ def judge(w: Window) -> Answer:
             if value is not None
         ),
         cost_share=found.weight * found.shared_share,
-        confidence=Confidence.LIKELY if found.alike else Confidence.POSSIBLE,
+        confidence=Confidence.POSSIBLE,
     )
 
 
 SYMPTOM = Symptom(
     id="prefix-caching-off",
     title="Prefix caching is off while prompts are a large part of the work",
-    cause="prompts that open alike are computed anew each time, because prefix caching is off",
+    cause="prefix caching is off: what prompts share at their beginning (a system prompt, "
+    "examples, a conversation) is computed anew for each",
     judge=judge,
     actions=("prefix-caching",),
-    advice="it costs nothing to switch on; its counters then say how much of the prompts repeats",
+    advice="whether prompts repeat is in no metric while it is off. To find out: switch it on at "
+    "one replica and diagnose that again, hits over queries say it within a minute; or compare the "
+    "beginnings of two prompts. It only uses blocks that are free, so it costs nothing to leave on",
     steps=("prefix-caching", "prefix-affine-routing"),
 )

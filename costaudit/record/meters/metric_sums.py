@@ -114,7 +114,9 @@ def _quantities(name: MetricName, one: Series, part: str, *, detailed: bool) -> 
     if told and not name.split:
         yield f"{base}.{told[0]}{ending}"
     if base in _BY_REPLICA:
-        yield from (f"{base}@{one.labels[label]}" for label in REPLICAS if label in one.labels)
+        rank = "/".join(one.labels[label] for label in REPLICAS if one.labels.get(label))
+        if rank:
+            yield f"{base}@{rank}"
 
 
 def _agrees(one: Series, labels: Mapping[str, str]) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import CostauditError, TargetError
 from costaudit.record.passive.bad_page import check_page
-from costaudit.record.passive.device import local_device, readings
+from costaudit.record.passive.device import local_devices, readings
 from costaudit.record.passive.page import page_of
 from costaudit.record.passive.subject import Subject, subject_of
 from costaudit.record.servers.address import base_of
@@ -16,7 +16,7 @@ from costaudit.record.servers.fetch import fetch
 from costaudit.record.servers.look import Look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from costaudit.facts.quantities import Page
     from costaudit.record.client.load import Endpoint
@@ -43,12 +43,15 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A server that was recognised and can be read; `read` keeps the pace."""
+    """A server that was recognised and can be read; `read` keeps the pace.
+
+    `devices` are the open meters of the GPUs beside it, by UUID.
+    """
 
     subject: Subject
     source: MetricsSource
     pace: Pace
-    device: NvmlMeter | None = None
+    devices: Mapping[str, NvmlMeter] = field(default_factory=dict)
 
     def read(self) -> tuple[Page, str]:
         """The metrics now, and the text they are from.
@@ -69,7 +72,7 @@ class Attached:
         if not reply.ok:
             raise TargetError(f"{reply.url} answers with HTTP {reply.status}")
         page = page_of(reply, self.source, began_s + reply.first_s)
-        page = replace(page, quantities={**page.quantities, **readings(self.device)})
+        page = replace(page, quantities={**page.quantities, **readings(self.devices)})
         return page, reply.body.decode("utf-8", "replace")
 
 
@@ -89,7 +92,10 @@ def attach(endpoint: Endpoint, *, model: str | None, given: Given) -> Attached |
     subject = replace(subject, notes=(*notes, *subject.notes))
     if subject.source is None:
         return subject
-    return Attached(subject=subject, source=subject.source, pace=pace, device=local_device(base))
+    devices, why = local_devices(base)
+    if why:
+        subject = replace(subject, notes=(*subject.notes, why))
+    return Attached(subject=subject, source=subject.source, pace=pace, devices=devices)
 
 
 def pages(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from costaudit.facts.quantities import Page
+from costaudit.facts.quantities import Page, falls
 from costaudit.ground.errors import TargetError, UsageError
 from costaudit.record.client.load import Endpoint
 from costaudit.record.passive.bundle import about_saved
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 MOST_FILES = 2000
 _BASE = "http://saved.invalid"
 _STAMP = re.compile(r"#\s*scraped_at\s+(\d+(?:\.\d+)?)")
+_TURNED = "the pages were given in another order than the one in which their totals grow: that holds"
 _HINT = "give pages of /metrics as files: FIRST.prom LAST.prom [MORE...]"
 
 
@@ -62,12 +62,16 @@ def read_saved(
     contents = [_content(path) for path in files]
     subject = _bundled(paths, given)
     if subject is None:
-        subject = _recognised(files[-1], contents[-1], given)
+        fullest = max(range(len(files)), key=lambda place: len(contents[place]))
+        subject = _recognised(files[fullest], contents[fullest], given)
     if subject.source is None:
         raise UsageError(f"{files[-1]} has no metrics that can be read", hint=_HINT)
     stamps = [_stamp(content) for content in contents]
     read = [page_of(_reply(content), subject.source, 0.0) for content in contents]
-    return subject, _timed(read, stamps, seconds)
+    timed = _timed(read, stamps, seconds)
+    if falls(read) and not falls(timed):
+        subject = replace(subject, notes=(*subject.notes, _TURNED))
+    return subject, timed
 
 
 def _recognised(path: Path, content: bytes, given: Given) -> Subject:
@@ -108,20 +112,10 @@ def _timed(
 
 
 def _in_order(read: Sequence[Page]) -> list[Page]:
-    """As given; by the growth of their totals where that tells another order (FIRST LAST MORE)."""
-    if all(_grown(*two) for two in pairwise(read)):
-        return list(read)
+    """As given; else turned round, or by their totals (FIRST LAST MORE), where these then grow."""
+    given = list(read)
     by_total = sorted(read, key=_total)
-    return by_total if all(_grown(*two) for two in pairwise(by_total)) else list(read)
-
-
-def _grown(before: Page, after: Page) -> bool:
-    totals = {n: q.value for n, q in before.quantities.items() if q.total}
-    return all(
-        after.quantities[name].value >= value
-        for name, value in totals.items()
-        if name in after.quantities
-    )
+    return next((one for one in (given, given[::-1], by_total) if not falls(one)), given)
 
 
 def _total(page: Page) -> float:

@@ -14,6 +14,8 @@ from costaudit.record.servers.naming import is_here
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import psutil
+
 _MAX_ARGUMENTS = 500
 _PROGRAM_WORDS = 4  # interpreter, -m, program, subcommand
 
@@ -24,11 +26,9 @@ def arguments_of_listener(base_url: str, program: str) -> Mapping[str, str]:
     Empty where the address is another machine's, the process cannot be seen, or its command line
     does not name `program` (a proxy, a port forwarded from elsewhere).
     """
-    address = urlsplit(base_url)
-    port = address.port or (443 if address.scheme == "https" else 80)
     if not is_here(base_url):
         return {}
-    command = _command_of_listener(port)
+    command = _command_of_listener(_port(base_url))
     return flags(command) if any(program in word for word in command[:_PROGRAM_WORDS]) else {}
 
 
@@ -57,14 +57,45 @@ def flags(command: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def processes_of(base_url: str) -> frozenset[int]:
+    """The process behind a loopback URL and all below it; empty where it cannot be seen."""
+    import psutil
+
+    if not is_here(base_url):
+        return frozenset()
+    try:
+        listener = _listener(_port(base_url))
+        below = listener.children(recursive=True) if listener is not None else []
+        return frozenset(process.pid for process in (listener, *below) if process is not None)
+    except (psutil.Error, OSError):
+        return frozenset()
+
+
+def _port(base_url: str) -> int:
+    address = urlsplit(base_url)
+    return address.port or (443 if address.scheme == "https" else 80)
+
+
 def _command_of_listener(port: int) -> list[str]:
     import psutil
 
     try:
-        for connection in psutil.net_connections(kind="tcp"):
-            here = connection.laddr
-            if connection.status == psutil.CONN_LISTEN and here and here.port == port:
-                return psutil.Process(connection.pid).cmdline() if connection.pid else []
+        listener = _listener(port)
+        return listener.cmdline() if listener is not None else []
     except (psutil.Error, OSError, ValueError):
-        pass
-    return []
+        return []
+
+
+def _listener(port: int) -> psutil.Process | None:
+    """The process that listens at a port.
+
+    Raises:
+        psutil.Error, OSError, ValueError: it cannot be seen.
+    """
+    import psutil
+
+    for connection in psutil.net_connections(kind="tcp"):
+        here = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and here and here.port == port:
+            return psutil.Process(connection.pid) if connection.pid else None
+    return None

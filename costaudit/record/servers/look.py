@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from costaudit.facts.metric_map import spelled
 from costaudit.ground.errors import CostauditError, TargetError
 from costaudit.record.meters.prometheus_text import Exposition, families, read_exposition
 from costaudit.record.servers import paths
@@ -109,12 +110,12 @@ class Look:
         return families(self.page)
 
     def has_metric(self, *prefixes: str) -> bool:
-        """Some metric begins with one of these."""
-        return any(name.startswith(prefixes) for name in self.metrics)
+        """Some metric begins with one of these, as the engine spells it or as Ray does."""
+        return any(spelled(name).startswith(prefixes) for name in self.metrics)
 
     def labels_of(self, name: str) -> Mapping[str, str]:
         """The labels of an info metric's first series; empty where there is none."""
-        found: Exposition = read_exposition(self.page, keep=lambda wire: wire == name)
+        found: Exposition = read_exposition(self.page, keep=lambda wire: spelled(wire) == name)
         return found.series[0].labels if found.series else {}
 
     def header(self, name: str) -> str:

@@ -69,6 +69,7 @@ _NO_METRICS = (
     "no vllm:* metrics at /metrics: the server runs with --disable-log-stats, or a proxy keeps "
     "them back; give their address by --metrics-url"
 )
+_RAY = "ray-serve-llm"  # the router's own names, on the page of a Ray node
 _FINGERPRINT = re.compile(r"^vllm-(\d+\.\d+[^-]*)((?:-(?:tp|pp|dp)\d+|-ep)*)-[0-9a-f]{8}$")
 
 
@@ -103,6 +104,7 @@ class Vllm:
         knobs = {**_of_flags(flags), **_of_config(sections), **_of_cache(labels)}
         if look.has_metric("vllm:spec_decode_num_drafts"):  # there with speculation only
             knobs["speculative_decoding"] = exported(value=True, why="vllm:spec_decode_*")
+        servers = (*SERVERS, _RAY) if look.has_metric("ray_serve_") else SERVERS
         dtype = str(knobs.pop("dtype", Value(value="", origin=Origin.UNKNOWN)).value or "")
         fields = openai_fields()
         return Described(
@@ -111,7 +113,7 @@ class Vllm:
             dtype=dtype.removeprefix("torch.").replace("auto", ""),
             dialect=OpenAICompletions(fields),
             chat=OpenAIChat(fields),
-            metrics=scrape(look, *SERVERS, version=version) if look.has_metric("vllm:") else None,
+            metrics=scrape(look, *servers, version=version) if look.has_metric("vllm:") else None,
             tokenize=TokenizeRoute(
                 path=paths.TOKENIZE.path,
                 text_key="prompt",
