@@ -49,7 +49,8 @@ bench: $(VENV)/.dev  ## run each benchmark on its own data; bench/README.md says
 	    bench/clients.py) table=--quick ;; \
 	    bench/predict_vllm.py) table=bench/changes/full.toml ;; \
 	    bench/exposition_fuzz.py) table="--mutations 50000" ;; \
-	    bench/diagnose_slowdown.py|bench/gpu_check.py) continue ;; \
+	    bench/diagnose_slowdown.py) table=--vllm ;; \
+	    bench/gpu_check.py) continue ;; \
 	    *) table= ;; esac; \
 	  echo "== $$script $$table"; $(BIN)/python $$script $$table || exit 1; \
 	done

@@ -1,11 +1,14 @@
 """How much slower is a loaded server while `costaudit diagnose` looks at it?
 
     python bench/diagnose_slowdown.py http://127.0.0.1:8000 --model NAME [--rounds 12] [--clients 8]
+    python bench/diagnose_slowdown.py --vllm                # the tests' own, on this CPU
 
 Closed-loop clients keep the server busy. Rounds of equal length alternate in random pairs: one with
 a diagnosis running against the server, one without. Prints the ratio of generated tokens per second
 (with over without) and its 95 % interval by Student's t over the pairs' logarithms. The server's
-generated tokens are counted by its answers.
+generated tokens are counted by its answers. The diagnosis runs at the lowest priority, as if it
+were on another machine: what is measured is what being read costs the server. `--plain` gives it
+the usual priority, and so counts its own start-up of a second of a core too.
 """
 
 from __future__ import annotations
@@ -14,15 +17,22 @@ import argparse
 import http.client
 import json
 import math
+import os
+import platform
 import random
 import subprocess
 import sys
 import threading
 import time
-from typing import Self
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from scipy import stats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 PROMPT_TOKENS, OUTPUT_TOKENS = 64, 64
 
@@ -66,9 +76,9 @@ class Clients:
 _JSON = {"Content-Type": "application/json"}
 
 
-def round_rate(clients: Clients, url: str, seconds: float, *, looked_at: bool) -> float:
+def round_rate(clients: Clients, look: Sequence[str], seconds: float, *, looked_at: bool) -> float:
     """Tokens per second of one round."""
-    command = [sys.executable, "-m", "costaudit", "diagnose", url, "--seconds", str(seconds - 2)]
+    command = [*look, "--seconds", str(seconds - 2)]
     looking = subprocess.Popen(command, stdout=subprocess.DEVNULL) if looked_at else None  # noqa: S603
     before, began = clients.tokens, time.monotonic()
     time.sleep(seconds)
@@ -78,28 +88,69 @@ def round_rate(clients: Clients, url: str, seconds: float, *, looked_at: bool) -
     return rate
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--rounds", type=int, default=12, help="pairs of rounds")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of one round")
-    parser.add_argument("--clients", type=int, default=8)
-    asked = parser.parse_args()
-    rng, logs = random.Random(1), []
-    with Clients(asked.url, asked.model, asked.clients) as clients:
+def measured(url: str, asked: argparse.Namespace) -> dict[str, Any]:
+    """The ratio with its interval, and the rates of all rounds."""
+    look = [sys.executable, "-m", "costaudit", "diagnose", url]
+    look = look if asked.plain else ["nice", "-n", "19", *look]
+    rng, pairs = random.Random(1), []
+    with Clients(url, asked.model, asked.clients) as clients:
         time.sleep(3)
         for _ in range(asked.rounds):
             order = rng.sample((True, False), 2)
-            rates = {o: round_rate(clients, asked.url, asked.seconds, looked_at=o) for o in order}
-            logs.append(math.log(rates[True] / rates[False]))
+            rates = {on: round_rate(clients, look, asked.seconds, looked_at=on) for on in order}
+            pairs.append((rates[True], rates[False]))
+    logs = [math.log(with_it / without) for with_it, without in pairs]
     mean = sum(logs) / len(logs)
     half = stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs)
-    low, high = math.exp(mean - half), math.exp(mean + half)
+    return {
+        "tokens_per_s_with_over_without": round(math.exp(mean), 4),
+        "low_95": round(math.exp(mean - half), 4),
+        "high_95": round(math.exp(mean + half), 4),
+        "rounds_s": asked.seconds,
+        "clients": asked.clients,
+        "lowest_priority": not asked.plain,
+        "tokens_per_s": [[round(rate, 1) for rate in pair] for pair in pairs],
+        "at": time.strftime("%Y-%m-%d", time.gmtime()),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+    }
+
+
+@contextmanager
+def target(asked: argparse.Namespace) -> Iterator[str]:
+    """The server's address; with `--vllm` of one that is started for it."""
+    if not asked.vllm:
+        yield asked.url
+        return
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from parts import vllm_cpu  # noqa: PLC0415 - the tests' own server, where it is asked for
+
+    with vllm_cpu.serve() as server:
+        asked.model = server.model
+        yield server.base_url
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("url", nargs="?")
+    parser.add_argument("--model")
+    parser.add_argument("--vllm", action="store_true", help="start the tests' vLLM and load that")
+    parser.add_argument("--rounds", type=int, default=12, help="pairs of rounds")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of one round")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--plain", action="store_true", help="look at the usual priority")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    if not asked.vllm and not (asked.url and asked.model):
+        parser.error("a server and its --model, or --vllm")
+    with target(asked) as url:
+        found = measured(url, asked)
+    if asked.json:
+        print(json.dumps(found, indent=1))
+        return
     print(
-        f"tokens per second with over without: {math.exp(mean):.4f}"
-        f" (95 %: {low:.4f} to {high:.4f}, {len(logs)} pairs)"
+        f"tokens per second with over without: {found['tokens_per_s_with_over_without']}"
+        f" (95 %: {found['low_95']} to {found['high_95']}, {asked.rounds} pairs)"
     )
 
 

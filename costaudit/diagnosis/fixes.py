@@ -28,8 +28,15 @@ def fixes(window: Window, actions: Iterable[str]) -> tuple[Fix, ...]:
         flag = server_flag(window.engine, action, version=window.version)
         if flag is not None:
             text = _HOLE.sub(lambda hole: _value(window, hole[1]), flag.flag)
-            found.append(Fix(action=action, flag=text, verify=flag.verify))
+            if action != "shorter-context" or _is_too_long(window):
+                found.append(Fix(action=action, flag=text, verify=flag.verify))
     return tuple(found)
+
+
+def _is_too_long(w: Window) -> bool:
+    """The context that is allowed may be longer than the cache; what fits need not be shortened."""
+    room, limit = _number(w.knob("kv_tokens_total")), signs.context_limit(w)
+    return room is None or limit is None or limit > room
 
 
 def _value(w: Window, hole: str) -> str:

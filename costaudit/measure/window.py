@@ -136,7 +136,7 @@ class Window:
 
     def native(self, name: str) -> str:
         """What the server calls a quantity; the canonical name where that is not known."""
-        return self.natives.get(name, name)
+        return self.natives.get(name) or self.natives.get(f"{name}.count", name)
 
     def knob(self, name: str) -> float | int | str | bool | None:
         """A setting, however known; None: unknown."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from costaudit.measure.window import Levels
 
 _BUSY = "gpu.kernel_running_share"
+_HARDLY = 0.05  # requests
 _NO_DATA = "no data"  # never a zero
 
 
@@ -60,6 +61,8 @@ def _levels(levels: Levels | None) -> str:
 def _waiting(facts: Facts) -> str:
     if facts.waiting_mean is None:
         return ""
+    if 0 < facts.waiting_mean < _HARDLY:
+        return "hardly any"
     text = f"{figures.significant(facts.waiting_mean)} requests on average"
     return f"{text}; reason: {facts.queue_reason}" if facts.queue_reason else text
 

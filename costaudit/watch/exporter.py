@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from costaudit.diagnosis.load import load
+from costaudit.diagnosis.symptom import Confidence
 from costaudit.ground.errors import UsageError
 
 if TYPE_CHECKING:
@@ -158,10 +159,14 @@ def _of_facts(facts: Facts) -> Iterator[Metric]:
 
 
 def _of_symptoms(found: Diagnosis) -> Iterator[Metric]:
-    """1 where a symptom shows, 0 where it does not; no series where it cannot be told."""
+    """1 where a symptom shows, 0 where it does not; no series where it cannot be told.
+
+    A half where it is no more than possible, or no fault: nobody is to be woken for it.
+    """
     shown = {one.id: one.cost_share for one in found.findings}
+    weak = {f.id for f in found.findings if f.confidence is Confidence.POSSIBLE or not f.fault}
     told = [one.id for one in load() if one.id in shown or one.id in found.absent]
-    states: _Values = [((name,), float(name in shown)) for name in told]
+    states: _Values = [((n,), 0.5 if n in weak else float(n in shown)) for n in told]
     yield _many("symptom", "Whether a symptom shows.", ("symptom",), states)
     costs: _Values = [((name,), share) for name, share in shown.items()]
     words = "Share of requests' time or of capacity that a symptom costs."

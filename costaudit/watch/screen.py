@@ -25,7 +25,7 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 _FINDINGS = 3  # in two lines each
 _FIXED = 20  # lines above the events
 _BOLD, _DIM, _BAD, _GOOD = "bold", "dim", "bold red", "bold green"
-_STYLE = {"troubled": _BAD, "healthy": _GOOD}
+_STYLE = {"troubled": _BAD, "suspect": "yellow", "healthy": _GOOD}
 _SLICE_MARKS = {"prefill": "█", "either": "▒", "decode": "▓", "preemption": "x", "idle": "░"}
 _Line = tuple[str, str]
 
@@ -87,7 +87,8 @@ def _figures(frame: Frame) -> Iterator[_Line]:
 def _findings(frame: Frame) -> Iterator[_Line]:
     findings = frame.diagnosis.findings if frame.diagnosis is not None else ()
     for rank, one in enumerate(findings[:_FINDINGS], 1):
-        yield f"{rank}. {one.title}", _BAD if one.urgent else _BOLD
+        unsure = " (possible)" if one.confidence.value == "possible" else ""
+        yield f"{rank}. {one.title}{unsure}", _BAD if one.urgent else _BOLD
         yield f"   {_fix(one)}", ""
 
 

@@ -42,6 +42,12 @@ def test_the_frame_is_what_is_exported():
     assert found[("costaudit_up",)] == 1
 
 
+def test_nobody_is_woken_for_few_clients():
+    found = values(scraped(play(*watching(), 40, 500.0, running=1.0)[0]))
+    assert found["costaudit_symptom", "client-limited"] == 0.5
+    assert found["costaudit_symptom", "kv-full"] == 0
+
+
 def test_what_is_unknown_is_absent_and_no_zero():
     frame, _ = play(*watching(None), 40, 0.0, running=0.0)
     names = {key[0] for key in values(scraped(frame))}

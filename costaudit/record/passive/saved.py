@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST_FILES = 2000
 _BASE = "http://saved.invalid"
 _STAMP = re.compile(r"#\s*scraped_at\s+(\d+(?:\.\d+)?)")
-_TURNED = "the pages were given in another order than the one in which their totals grow: that holds"
+_TURNED = "the pages were given in another order than that in which their totals grow, which holds"
 _HINT = "give pages of /metrics as files: FIRST.prom LAST.prom [MORE...]"
 
 
