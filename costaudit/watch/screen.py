@@ -22,6 +22,7 @@ NO_DATA = "no data"
 _LABEL = 10
 _BAR = 20
 _SPARKS = "▁▂▃▄▅▆▇█"
+_FLAT = 0.1  # of the cost; what moves less than a drift fills no height
 _FINDINGS = 3  # in two lines each
 _FIXED = 20  # lines above the events
 _BOLD, _DIM, _BAD, _GOOD = "bold", "dim", "bold red", "bold green"
@@ -65,7 +66,8 @@ def _head(frame: Frame, width: int) -> Iterator[_Line]:
     elif found is None:
         yield "waiting for the second reading", _DIM
     else:
-        yield f"{found.state.value}: {found.summary}", _STYLE.get(found.state.value, "")
+        told = found.findings[0].title if found.findings else found.summary
+        yield f"{found.state.value}: {told}", _STYLE.get(found.state.value, "")
     yield "", ""
 
 
@@ -101,7 +103,9 @@ def _cost(frame: Frame) -> str:
         return "no token in the window"
     if frame.usd_per_1m is None:
         return f"{_number(frame.device_s_per_1m)} device-s per 1M tokens (--price makes it USD)"
-    return f"${_number(frame.usd_per_1m)} per 1M tokens"
+    usd = frame.usd_per_1m
+    cents = f"{usd:,.2f}" if usd >= 1 else _number(usd)
+    return f"${cents} per 1M tokens"
 
 
 def _sparks(frame: Frame) -> str:
@@ -110,7 +114,7 @@ def _sparks(frame: Frame) -> str:
     if not known:
         return ""
     low, high = min(known), max(known)
-    step = (high - low) / (len(_SPARKS) - 1) or 1.0
+    step = max(high - low, _FLAT * abs(high)) / (len(_SPARKS) - 1) or 1.0
     line = "".join(
         " " if c is None else _SPARKS[round((c - low) / step)] for c in frame.costs[-30:]
     )

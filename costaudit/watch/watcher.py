@@ -137,8 +137,7 @@ class Watcher:
         """The cost of a block that is over, and the drift that it may complete."""
         window = self._window(self._block)
         self._block = self._block[-1:]
-        if window.restarts:
-            self._tell("the server was restarted: its counters began anew")
+        if window.restarts:  # told as a symptom
             return
         device_s = self._device_s_per_1m(window)
         cost = device_s if self._price is None else self._usd(device_s)
