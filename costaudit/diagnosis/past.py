@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.facts.server_defaults import server_defaults
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
 def window_of_replica(replica: Replica, given: Given) -> Window:
     """The window of its past. Levels are those of all its samples, growth knows of restarts."""
     gauges, ranks = _levels(replica.levels, replica.samples)
-    together = replica.while_waiting.get(Stat.PRESENT, {}).get(RUNNING)
-    held, _ = _levels(replica.while_waiting, 1 if together is None else int(together.value))
-    if all(name in gauges and gauges[name].low > 0 for name in (WAITING, RUNNING)):
-        held = {name: gauges[name] for name in held}  # all the time: by every sample, not by steps
+    held = _while_waiting(replica, gauges)
     counters, histograms = spreads_of(_growth(replica))
     return Window(
         seconds=replica.present_s,
@@ -40,6 +38,21 @@ def window_of_replica(replica: Replica, given: Given) -> Window:
         knobs=_knobs(replica, given),
         restarts=replica.restarts,
     )
+
+
+def _while_waiting(replica: Replica, gauges: Mapping[str, Levels]) -> dict[str, Levels]:
+    """Levels while requests waited: their mean is asked, the highest is no more than ever."""
+    if all(name in gauges and gauges[name].low > 0 for name in (WAITING, RUNNING)):
+        return {name: gauges[name] for name in replica.while_waiting.get(Stat.MEAN, {})}
+    waiting = gauges.get(WAITING)
+    share = waiting.above_zero_share if waiting is not None else 0.0
+    held, _ = _levels(replica.while_waiting, max(1, round(share * replica.samples)))
+    return {
+        name: replace(
+            found, high=max(found.high, gauges[name].high) if name in gauges else found.high
+        )
+        for name, found in held.items()
+    }
 
 
 def _growth(replica: Replica) -> dict[str, float]:

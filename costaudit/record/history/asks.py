@@ -57,15 +57,12 @@ _SIMPLE = {
 }
 
 
-_WHILE = {Stat.HIGH: "max", Stat.PRESENT: "count"}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """One statistic of one metric; `name` is the metric's on the wire.
 
-    With `while_names` only the times count at which those metrics, of the same labels, are above
-    zero; with `beside` only the targets that export that metric too.
+    With `while_names` it is the mean of the times at which those metrics, of the same labels, are
+    above zero; with `beside` only the targets that export that metric too.
     """
 
     name: str
@@ -110,8 +107,7 @@ def expression(ask: Ask, span: Span, apart: Sequence[str]) -> str:
     name = selected(ask.name, span)
     if ask.while_names:
         held = [name, *(f"({selected(other, span)} > 0)" for other in ask.while_names)]
-        function = _WHILE.get(ask.stat, "avg")
-        inner = f"{function}_over_time(({' and '.join(held)})[{window}:{step}])"
+        inner = f"avg_over_time(({' and '.join(held)})[{window}:{step}])"
     else:
         inner = _SIMPLE[ask.stat].format(n=name, w=window, s=step)
     if ask.beside:

@@ -25,9 +25,10 @@ _EDGED = ("latency.ttft", "latency.itl", "latency.tpot", "latency.e2e", "latency
           "req.prompt_tokens", "req.generation_tokens", "req.max_tokens",
           "batch.iteration_tokens")  # fmt: skip
 # Gauges that move, of which all statistics are asked; of other gauges the last value.
-_MOVING = ("requests.running", "requests.waiting", "requests.waiting_by_reason",
-           "kv.usage_fraction", "kv.tokens_used", "kv.blocks_used", "requests.swapped",
-           "requests.preempted_now", "preemptions_total", "batch.size")  # fmt: skip
+_BY_REASON = "requests.waiting_by_reason"  # each reason's part of the mean is all that is read
+_MOVING = ("requests.running", "requests.waiting", "kv.usage_fraction", "kv.tokens_used",
+           "kv.blocks_used", "requests.swapped", "requests.preempted_now", "preemptions_total",
+           "batch.size")  # fmt: skip
 _STILL = ("kv.", "config.", "model.max_len", "prefix.hit_rate", "spec.", "lora.", "sched.",
           "server.", "requests.", "batch.", "req.")  # fmt: skip
 _MARKS = ("tokens.generation_total", "requests.completed_total", "latency.e2e.count")
@@ -77,6 +78,8 @@ def _of_metric(name: str, found: MetricName, part: str) -> Iterable[Ask]:
     elif part or found.kind == "counter":
         if canonical.startswith(_GROWING):
             yield Ask(name=name, stat=Stat.GROWN)
+    elif canonical == _BY_REASON:
+        yield Ask(name=name, stat=Stat.MEAN)
     elif canonical in _MOVING:
         yield from (Ask(name=name, stat=s) for s in (Stat.LOW, Stat.MEAN, Stat.HIGH, Stat.LAST))
         if canonical in _COUNTED:
@@ -88,7 +91,10 @@ def _of_metric(name: str, found: MetricName, part: str) -> Iterable[Ask]:
 
 
 def while_waiting(answers: Iterable[Answer], asks: Iterable[Ask], known: Names) -> list[Ask]:
-    """How full the servers were while requests waited and others ran; nothing where none waited."""
+    """How full the servers were while requests waited and others ran; nothing where none waited.
+
+    The mean alone: evaluations over the window with several metrics side by side cost the most.
+    """
     canonical = {ask.name: name.canonical for ask in asks for name, _ in meant(ask.name, known)}
     queues = {
         ask.name
@@ -100,8 +106,6 @@ def while_waiting(answers: Iterable[Answer], asks: Iterable[Ask], known: Names) 
     for queue in sorted(queues):
         own = [room for room in rooms if prefixes_of([room]) == prefixes_of([queue])]
         batches = [name for name in own if canonical[name] == RUNNING]
-        for room in own:
-            stats = (Stat.MEAN, Stat.HIGH, *([Stat.PRESENT] if room in batches else []))
-            held = (queue, *batches[:1])
-            found += [Ask(name=room, stat=stat, while_names=held) for stat in stats]
+        held = (queue, *batches[:1])
+        found += [Ask(name=room, stat=Stat.MEAN, while_names=held) for room in own]
     return found
