@@ -79,7 +79,7 @@ def seen(vllm_server, session_server, tmp_path_factory):
             "price": Price(usd_per_device_h=USD),
             "export": f"127.0.0.1:{port}",
             "record": record,
-            "for_s": SECONDS + 8,
+            "for_s": SECONDS,
         },
         daemon=True,
     )
@@ -88,10 +88,8 @@ def seen(vllm_server, session_server, tmp_path_factory):
         watching.start()
         time.sleep(1)
         live, fleet = both(vllm_server, prometheus)
-        if ids(live) != ids(fleet.members[0].diagnosis):  # a disturbed moment; once more
-            live, fleet = both(vllm_server, prometheus)
+        watching.join(timeout=60)  # all that it saw was under the load
         at_s = time.time()
-    watching.join(timeout=60)
     return live, fleet, prometheus, record, at_s
 
 
@@ -99,10 +97,10 @@ def test_the_past_gives_the_same_findings_as_the_live_look(seen, record_property
     live, fleet, *_ = seen
     (member,) = fleet.members
     past = member.diagnosis
-    record_property("live", [one.id for one in live.findings])
-    record_property("past", [one.id for one in past.findings])
+    record_property("live", ids(live))
+    record_property("past", ids(past))
     assert past.state == live.state
-    assert [one.id for one in past.findings] == [one.id for one in live.findings]
+    assert ids(past) == ids(live)
     assert [one.id for one in past.possible] == [one.id for one in live.possible]
     assert live.findings  # the server takes 32 of 48 streams: something must show
 
@@ -165,8 +163,8 @@ def test_the_dashboard_s_queries_load(seen, checkout):
 
 
 def test_the_watch_keeps_a_recording_that_can_be_diagnosed(seen):
-    *_, record, _ = seen
+    live, _, _, record, _ = seen
     again = diagnose_saved([record], seconds=None, given=Given())
-    assert SECONDS <= again.window.scrapes <= SECONDS + 9  # one a second at most
-    assert again.findings  # not which: it goes on while the load ends
+    assert SECONDS * 0.7 <= again.window.scrapes <= SECONDS + 1  # one a second at most
+    assert ids(again) == ids(live)
     assert again.window.native("tokens.generation_total") == "vllm:generation_tokens_total"
