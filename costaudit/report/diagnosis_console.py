@@ -40,7 +40,7 @@ def _lines(found: Diagnosis) -> Iterator[tuple[str, str]]:
     yield _BOLD, f"{found.state.value}: {found.summary}"
     for rank, one in enumerate(found.findings, 1):
         yield "", ""
-        yield from _finding(f"{rank}. ", one)
+        yield from _finding(f"{rank}. ", one, said=found.summary)
     if found.possible:
         yield "", ""
         yield _BOLD, "Worth a look (the metrics cannot tell)"
@@ -59,9 +59,11 @@ def _lines(found: Diagnosis) -> Iterator[tuple[str, str]]:
         yield _DIM, f"  {note}"
 
 
-def _finding(mark: str, one: Finding) -> Iterator[tuple[str, str]]:
+def _finding(mark: str, one: Finding, *, said: str = "") -> Iterator[tuple[str, str]]:
+    """One finding; a cause that was said above is not said again."""
     yield _BOLD, f"{mark}{one.title}{_SURE[one.confidence.value]}"
-    yield "", f"   Cause: {one.cause}"
+    if one.cause not in said:
+        yield "", f"   Cause: {one.cause}"
     for seen in one.evidence:
         figure = figures.figure(seen.value, seen.unit)
         yield "", f"   Seen: {seen.what} {figure} [{seen.where}]"

@@ -6,7 +6,7 @@ Signature Gaps between tokens of four times the usual take a tenth of decode tim
           sequence sees about one of them for each long prompt (those far above the median, else
           all where 512 tokens or more are computed for a prompt), so a prompt is one step. Of few
           prompts: where the server says that it does not cut them, steps of 512 tokens or more
-          count too; where it does not say, two prompts make it possible, and one nothing.
+          count too; where it does not say, fewer than three prompts make it possible only.
 Not       Gaps that prompts do not explain; many gaps for each prompt, which is then cut already
           (see decode-stutter); long prompts alike while prefix caching is off (see
           prefix-caching-off: first spare the work, then schedule it).
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 TIME_SHARE = 0.1
 TOKEN_SHARE = 0.2  # of the prompt tokens are in long prompts
-TWO = 2  # long prompts that leave a gap each, to every sequence, are hardly chance
 _OFF = "long prompts are prefilled whole, in one step each: chunked prefill is off"
 _BUDGET = "the token budget of a step holds a long prompt whole, so it is prefilled in one step"
 
@@ -58,7 +57,7 @@ def judge(w: Window) -> Answer:
         return DoesNotShow(why="the gaps between tokens are even")
     chunked_off = w.knob("chunked_prefill") is False
     count, mixed = _long(w, whole=chunked_off)
-    if count < (1 if chunked_off else TWO):
+    if count < 1:
         return DoesNotShow(why="no long prompts were prefilled")
     gaps = gaps_a_prompt(w, found, count)
     if gaps < EXPLAINED or (gaps > CHUNKED and not chunked_off):
@@ -91,7 +90,7 @@ def _long(w: Window, *, whole: bool) -> tuple[float, bool]:
     `whole`: each is one step, so that steps of so many tokens count where too few requests ended.
     """
     among, tokens = long_prompts(w), prefill_tokens(w)
-    if among is not None and among[0] >= TWO and among[1] >= TOKEN_SHARE:
+    if among is not None and among[0] >= 1 and among[1] >= TOKEN_SHARE:
         return among[0], True
     if tokens is not None and tokens >= LONG_TOKENS:
         return prefills(w), False
