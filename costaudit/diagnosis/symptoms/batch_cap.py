@@ -40,9 +40,7 @@ def judge(w: Window) -> Answer:
         evidence.append(usage)
     share = signs.queue_share(w)
     if share is not None:
-        evidence.append(
-            signs.seen(w, "latency.queue", "of requests' time in queue", share, "share")
-        )
+        evidence.append(signs.seen(w, "latency.queue", "requests' time in queue", share, "share"))
     return Shows(evidence=tuple(evidence), cost_share=found.lost)
 
 

@@ -54,7 +54,7 @@ def judge(w: Window) -> Answer:
     evidence = (
         signs.seen(w, "latency.itl", "gaps far above the usual", found.gaps, "count"),
         signs.seen(w, "latency.itl", "usual gap at most", found.usual_s, "s"),
-        signs.seen(w, "latency.itl", "of decode time", found.time_share, "share"),
+        signs.seen(w, "latency.itl", "decode time in such gaps", found.time_share, "share"),
         signs.seen(w, "latency.itl", "such gaps a prompt and sequence", gaps),
     )
     return Shows(evidence=evidence, cost_share=found.time_share)

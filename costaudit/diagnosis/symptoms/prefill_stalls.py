@@ -68,7 +68,7 @@ def judge(w: Window) -> Answer:
         signs.seen(w, "latency.itl", "gaps far above the usual", found.gaps, "count"),
         signs.seen(w, "latency.itl", "usual gap at most", found.usual_s, "s"),
         signs.seen(w, "latency.itl", "these gaps at least", found.from_s, "s"),
-        signs.seen(w, "latency.itl", "of decode time", found.time_share, "share"),
+        signs.seen(w, "latency.itl", "decode time in such gaps", found.time_share, "share"),
         signs.seen(w, "req.prompt_tokens", "long prompts", count, "count"),
         signs.seen(w, "latency.itl", "such gaps a prompt and sequence", gaps),
     )

@@ -42,11 +42,16 @@ def judge(w: Window) -> Answer:
     if not found.matter:
         return DoesNotShow(why="prompts are a small part of the work")
     told = (
-        ("latency.prefill", "of requests' time is prefill", found.time_share, "share"),
-        ("batch.iteration_tokens", "of the device's time, at least", found.device_share, "share"),
-        ("tokens.prompt_total", "of all tokens are prompt", found.token_share, "share"),
+        ("latency.prefill", "requests' time in prefill", found.time_share, "share"),
+        (
+            "batch.iteration_tokens",
+            "device's time in prefill, at least",
+            found.device_share,
+            "share",
+        ),
+        ("tokens.prompt_total", "prompts among all tokens", found.token_share, "share"),
         ("req.prompt_tokens", "mean prompt", found.mean_tokens, "tokens"),
-        ("req.prompt_tokens", "of it could be common to all, at most", found.shared_share, "share"),
+        ("req.prompt_tokens", "of it common to all, at most", found.shared_share, "share"),
     )
     return Shows(
         evidence=tuple(
