@@ -10,7 +10,7 @@ import typer
 
 from costaudit.cli.groups import grouped
 from costaudit.cli.options import Json, Price
-from costaudit.ground.errors import InconclusiveError, UsageError
+from costaudit.ground.errors import InconclusiveError, TargetError, UsageError
 
 if TYPE_CHECKING:
     from costaudit.diagnosis.diagnosis import Diagnosis
@@ -34,6 +34,7 @@ Save = Annotated[
 ]
 
 _SECONDS = 30.0
+_LOST_HINT = "read its log: a crash or an out-of-memory kill ends there"
 _MORE_HINT = "costaudit profile URL measures from outside what its metrics do not tell"
 
 
@@ -111,6 +112,8 @@ def diagnose(
         print_json(diagnosis_json(found))
     else:
         typer.echo(diagnosis_text(found, **terminal()), nl=False, color=True)
+    if found.window.lost:
+        raise TargetError(f"the server stopped answering: {found.window.lost}", hint=_LOST_HINT)
     if found.state.value == "cannot tell":
         raise InconclusiveError(f"inconclusive: {found.summary}", hint=_MORE_HINT)
 

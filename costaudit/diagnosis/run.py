@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from costaudit.diagnosis.diagnose import diagnose
@@ -46,7 +46,8 @@ def diagnose_live(
 ) -> Diagnosis:
     """A running server, passively. `tell` gets the share of time gone.
 
-    `save` keeps the pages in that folder (a support bundle).
+    `save` keeps the pages in that folder (a support bundle). Of a server that stops answering the
+    time before is diagnosed; the window's `lost` says why.
 
     Raises:
         TargetError: it cannot be reached, or is none that costaudit knows.
@@ -63,11 +64,12 @@ def diagnose_live(
         bundle.about(found.subject)
     seen = None if bundle is None else bundle.page
     read: list[Page] = []
-    for page in pages(found, began_s + asked.seconds, seen=seen):
+    lost: list[str] = []
+    for page in pages(found, began_s + asked.seconds, seen=seen, lost=lost.append):
         read.append(page)
         if tell is not None:
             tell(min(1.0, (time.monotonic() - began_s) / asked.seconds))
-    return diagnose(_window(found.subject, read), price)
+    return diagnose(replace(_window(found.subject, read), lost="".join(lost)), price)
 
 
 def diagnose_saved(

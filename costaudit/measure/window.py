@@ -94,6 +94,7 @@ class Window:
         restarts: how often a total fell; only the time since the last fall is in the window.
         notes: sentences about what is missing and why.
         why: reasons for missing quantities, by canonical name.
+        lost: why reading ended early; "" where it did not.
     """
 
     seconds: float
@@ -110,6 +111,7 @@ class Window:
     restarts: int = 0
     notes: tuple[str, ...] = ()
     why: Mapping[str, str] = field(default_factory=dict)
+    lost: str = ""
 
     def grown(self, *names: str) -> float | None:
         """Growth of the first of these counters that there is; None: no data."""

@@ -36,6 +36,8 @@ def _lines(found: Diagnosis) -> Iterator[tuple[str, str]]:
     yield _BOLD, f"{name}{serves}"
     span = figures.duration(window.seconds)
     yield _DIM, f"{span} between the first and last of {window.scrapes} readings"
+    if window.lost:
+        yield _BOLD, f"it stopped answering: {window.lost}; this is of the time before"
     yield "", ""
     yield _BOLD, f"{found.state.value}: {found.summary}"
     for rank, one in enumerate(found.findings, 1):

@@ -26,6 +26,7 @@ def diagnosis_json(found: Diagnosis) -> dict[str, Any]:
             "seconds": window.seconds,
             "scrapes": window.scrapes,
             "restarts": window.restarts,
+            "lost": window.lost or None,
         },
         "state": found.state.value,
         "summary": found.summary,

@@ -100,7 +100,9 @@ def test_a_server_that_breaks_in_the_middle_still_gives_what_was_read(tmp_path):
         (hostile.good if left[0] > 0 else hostile.failing)(handler)
 
     with hostile.serving(page) as (url, _):
-        code, out, _, _ = diagnose(url, "--seconds", "14", "--save", str(tmp_path / "b"))
-    assert code == 0
+        code, out, said, _ = diagnose(url, "--seconds", "14", "--save", str(tmp_path / "b"))
+    assert code == 4
     assert "idle" in out
+    assert "it stopped answering: " in out
+    assert said[0].startswith("costaudit: the server stopped answering: ")
     assert len(list((tmp_path / "b").glob("*.prom"))) == 5

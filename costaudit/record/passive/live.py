@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 GAP_S = 1.05  # between the starts of two requests; a little is lost on the way to the server
 TIMEOUT_S = 5.0
 _FAILURES_IN_A_ROW = 5
+_LOST = 2  # failures at the end; a single one may be a moment
 
 
 class Pace:
@@ -99,25 +100,33 @@ def attach(endpoint: Endpoint, *, model: str | None, given: Given) -> Attached |
 
 
 def pages(
-    attached: Attached, until_s: float, *, seen: Callable[[str], None] | None = None
+    attached: Attached,
+    until_s: float,
+    *,
+    seen: Callable[[str], None] | None = None,
+    lost: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Page]:
     """A page each second until the monotonic clock says `until_s`; two pages at the least.
+
+    `seen` gets each page's text; `lost` why a server that was read answers no more.
 
     Raises:
         TargetError: fewer than two pages could be read.
     """
-    count, failures = 0, 0
+    count, failures, said = 0, 0, ""
     while count < 2 or time.monotonic() + GAP_S <= until_s:  # noqa: PLR2004 - a window needs two
         try:
             page, text = attached.read()
-        except CostauditError:
-            failures += 1
-            if failures >= _FAILURES_IN_A_ROW or count == 0:
-                if count < 2:  # noqa: PLR2004 - see above
-                    raise
-                return
+        except CostauditError as err:
+            failures, said = failures + 1, err.message
+            if count < 2 and (failures >= _FAILURES_IN_A_ROW or count == 0):  # noqa: PLR2004
+                raise
+            if failures >= _FAILURES_IN_A_ROW:
+                break
             continue
         count, failures = count + 1, 0
         if seen is not None:
             seen(text)
         yield page
+    if failures >= _LOST:
+        lost(said)
