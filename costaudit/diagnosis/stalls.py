@@ -23,6 +23,7 @@ CHUNKED = 2.5  # from here on prompts are cut into chunks
 LONG_TOKENS = 512.0  # a prompt that would be cut, were the chunks of the usual small size
 LONG_PROMPT = 4.0  # times the median's bucket
 FEW_PROMPTS = 3
+_LEAST = 0.05  # of the gaps; below is chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class Stalls:
 
     Attributes:
         gaps: how many. time_share: of all decode time, at least (by the lower edges).
-        usual_s, from_s: upper edge of the median's bucket; the edge above which a gap is long.
+        usual_s, from_s: upper edge of the bucket of a usual gap, which is the median of those
+            steps that hold no long prompt; the edge above which a gap is long.
     """
 
     gaps: float
@@ -45,7 +47,7 @@ def stalls(w: Window) -> Stalls | None:
     gaps = w.spread("latency.itl")
     if gaps is None or not gaps.edges or gaps.total <= 0:
         return None
-    usual = gaps.between(0.5)
+    usual = gaps.between(max(_LEAST, (1 - long_step_share(w)) / 2))
     if usual is None or not math.isfinite(usual[1]):
         return None
     count, least = above(gaps, FAR * usual[1])
@@ -53,6 +55,12 @@ def stalls(w: Window) -> Stalls | None:
     return Stalls(
         gaps=count, time_share=min(1.0, least / gaps.total), usual_s=usual[1], from_s=edge
     )
+
+
+def long_step_share(w: Window) -> float:
+    """Share of the steps that held a long prompt, or several; 0 where it is not told."""
+    steps = w.spread("batch.iteration_tokens")
+    return above(steps, LONG_TOKENS)[0] / steps.count if steps is not None else 0.0
 
 
 def long_prompts(w: Window) -> tuple[float, float] | None:

@@ -6,7 +6,8 @@ Signature Gaps between tokens of four times the usual take a tenth of decode tim
           sequence sees about one of them for each long prompt (those far above the median, else
           all where 512 tokens or more are computed for a prompt), so a prompt is one step. Of few
           prompts: where the server says that it does not cut them, steps of 512 tokens or more
-          count too; where it does not say, fewer than three prompts make it possible only.
+          count too, and where they are most of all steps nothing else need be seen; where it does
+          not say, fewer than three prompts make it possible only.
 Not       Gaps that prompts do not explain; many gaps for each prompt, which is then cut already
           (see decode-stutter); long prompts alike while prefix caching is off (see
           prefix-caching-off: first spare the work, then schedule it).
@@ -26,6 +27,7 @@ from costaudit.diagnosis.stalls import (
     above,
     gaps_a_prompt,
     long_prompts,
+    long_step_share,
     prefill_tokens,
     prefills,
     stalls,
@@ -40,22 +42,31 @@ from costaudit.diagnosis.symptom import (
 )
 
 if TYPE_CHECKING:
+    from costaudit.diagnosis.stalls import Stalls
     from costaudit.measure.window import Window
 
 TIME_SHARE = 0.1
+MOST_STEPS = 0.5
 TOKEN_SHARE = 0.2  # of the prompt tokens are in long prompts
 _OFF = "long prompts are prefilled whole, in one step each: chunked prefill is off"
+_OFF_ACTIONS = ("chunked-prefill", "smaller-token-budget")
 _BUDGET = "the token budget of a step holds a long prompt whole, so it is prefilled in one step"
 
 
 def judge(w: Window) -> Answer:
-    """Long gaps, one a prompt."""
+    """Long gaps, one a prompt; or uncut prompts in most steps."""
+    if w.knob("chunked_prefill") is False and long_step_share(w) >= MOST_STEPS:
+        return _all_along(w)
     found = stalls(w)
     if found is None:
         return CannotTell(because="the server does not time the gaps between tokens")
+    return _by_gaps(w, found)
+
+
+def _by_gaps(w: Window, found: Stalls) -> Answer:
+    chunked_off = w.knob("chunked_prefill") is False
     if found.time_share < TIME_SHARE:
         return DoesNotShow(why="the gaps between tokens are even")
-    chunked_off = w.knob("chunked_prefill") is False
     count, mixed = _long(w, whole=chunked_off)
     if count < 1:
         return DoesNotShow(why="no long prompts were prefilled")
@@ -84,6 +95,24 @@ def judge(w: Window) -> Answer:
     )
 
 
+def _all_along(w: Window) -> Answer:
+    """There is no usual gap left to compare with."""
+    share = long_step_share(w)
+    evidence = [
+        signs.seen(w, "batch.iteration_tokens", "steps with a long prompt whole", share, "share")
+    ]
+    mean = w.mean("latency.itl")
+    if mean is not None:
+        evidence.append(signs.seen(w, "latency.itl", "mean gap between tokens", mean, "s"))
+    return Shows(
+        evidence=tuple(evidence),
+        cost_share=share,
+        confidence=Confidence.SURE,
+        cause=_OFF,
+        actions=_OFF_ACTIONS,
+    )
+
+
 def _long(w: Window, *, whole: bool) -> tuple[float, bool]:
     """Long prompts of the window, and whether they came among short ones.
 
@@ -102,7 +131,7 @@ def _particular(w: Window) -> tuple[str, tuple[str, ...], Confidence]:
     """The cause by the settings, as far as they are known."""
     chunked, prompts = w.knobs.get("chunked_prefill"), w.spread("req.prompt_tokens")
     if chunked is not None and chunked.value is False:
-        return _OFF, ("chunked-prefill", "smaller-token-budget"), Confidence.SURE
+        return _OFF, _OFF_ACTIONS, Confidence.SURE
     budget = w.knobs.get("max_num_batched_tokens")
     longest = prompts.between(1.0) if prompts is not None else None
     known = budget is not None and budget.origin in {"exported", "given"}
