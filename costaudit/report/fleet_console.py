@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from costaudit.diagnosis.diagnosis import Finding
     from costaudit.diagnosis.fleet import Fleet, Group, Member
 
 SHOWN = 10  # replicas and nodes; --json has all
@@ -71,7 +72,7 @@ def _causes(console: Console, fleet: Fleet) -> None:
         finding = cause.members[0].finding
         title, advice = _IDLE
         if finding is not None:
-            title = finding.title
+            title = finding.title + _unsure(finding)
             advice = finding.fixes[0].flag if finding.fixes else finding.advice
         console.print(
             f"{rank}. {title}: {len(cause.members)} replicas, "
@@ -165,7 +166,7 @@ def _group_row(group: Group, fleet: Fleet) -> tuple[str, ...]:
 
 
 def _member_row(member: Member, fleet: Fleet) -> tuple[str, ...]:
-    facts = member.diagnosis.facts
+    facts, found = member.diagnosis.facts, member.finding
     per_1m = member.cost * 1e6 / member.tokens if member.tokens else None
     return (
         member.replica.place.name,
@@ -174,8 +175,12 @@ def _member_row(member: Member, fleet: Fleet) -> tuple[str, ...]:
         _cost(per_1m, fleet) if per_1m is not None else "no tokens",
         figures.percent(facts.busy_share),
         figures.percent(facts.kv_usage.high if facts.kv_usage is not None else None),
-        member.finding.id if member.finding is not None else member.diagnosis.state.value,
+        member.diagnosis.state.value if found is None else found.id + _unsure(found),
     )
+
+
+def _unsure(finding: Finding) -> str:
+    return " (possible)" if finding.confidence.value == "possible" else ""
 
 
 def _table(
