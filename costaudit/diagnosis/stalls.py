@@ -42,16 +42,16 @@ class Stalls:
     from_s: float
 
 
-def stalls(w: Window) -> Stalls | None:
-    """The long gaps; None: the server does not time the gaps between tokens."""
+def stalls(w: Window, far: float = FAR) -> Stalls | None:
+    """The gaps of `far` times the usual; None: the server does not time the gaps between tokens."""
     gaps = w.spread("latency.itl")
     if gaps is None or not gaps.edges or gaps.total <= 0:
         return None
     usual = gaps.between(max(_LEAST, (1 - long_step_share(w)) / 2))
     if usual is None or not math.isfinite(usual[1]):
         return None
-    count, least = above(gaps, FAR * usual[1])
-    edge = next((at for at, _ in gaps.edges if at >= FAR * usual[1]), math.inf)
+    count, least = above(gaps, far * usual[1])
+    edge = next((at for at, _ in gaps.edges if at >= far * usual[1]), math.inf)
     return Stalls(
         gaps=count, time_share=min(1.0, least / gaps.total), usual_s=usual[1], from_s=edge
     )

@@ -20,7 +20,7 @@ SETTLE_S = 3
 NO_CHUNKS = STATES["unchunked"]
 # One server for two states: few may run, and nothing is kept of a prompt.
 CAPPED_AND_OFF = ("--max-num-seqs", "4", "--no-enable-prefix-caching")
-SHARED = replace(STATES["prefix_off"].loads[0], clients=3)  # all of them may run
+SHARED = replace(STATES["prefix_off"].loads[0], clients=4)  # all of them may run
 
 
 def named(found):

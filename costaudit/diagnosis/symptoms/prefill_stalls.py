@@ -2,12 +2,13 @@
 
 Why       Without chunked prefill, or with a token budget above the prompt, one step holds the whole
           prompt, and every sequence in the batch waits for that step.
-Signature Gaps between tokens of four times the usual take a tenth of decode time or more; each
-          sequence sees about one of them for each long prompt (those far above the median, else
-          all where 512 tokens or more are computed for a prompt), so a prompt is one step. Of few
-          prompts: where the server says that it does not cut them, steps of 512 tokens or more
-          count too, and where they are most of all steps nothing else need be seen; where it does
-          not say, fewer than three prompts make it possible only.
+Signature Gaps between tokens of four times the usual take a tenth of decode time or more (where the
+          server says that it does not cut prompts: twice, and a twentieth). Each sequence sees
+          about one of them for each long prompt (those far above the median, else all where 512
+          tokens or more are computed for a prompt), so a prompt is one step. Of few prompts: where
+          the server says that it does not cut them, steps of 512 tokens or more count too, and
+          where they are most of all steps nothing else need be seen; where it does not say, fewer
+          than three prompts make it possible only.
 Not       Gaps that prompts do not explain; many gaps for each prompt, which is then cut already
           (see decode-stutter); long prompts alike while prefix caching is off (see
           prefix-caching-off: first spare the work, then schedule it).
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from costaudit.measure.window import Window
 
 TIME_SHARE = 0.1
+FAR_UNCUT, TIME_SHARE_UNCUT = 2.0, 0.05  # where the server says that it does not cut prompts
 MOST_STEPS = 0.5
 TOKEN_SHARE = 0.2  # of the prompt tokens are in long prompts
 _OFF = "long prompts are prefilled whole, in one step each: chunked prefill is off"
@@ -55,17 +57,17 @@ _BUDGET = "the token budget of a step holds a long prompt whole, so it is prefil
 
 def judge(w: Window) -> Answer:
     """Long gaps, one a prompt; or uncut prompts in most steps."""
-    if w.knob("chunked_prefill") is False and long_step_share(w) >= MOST_STEPS:
+    chunked_off = w.knob("chunked_prefill") is False
+    if chunked_off and long_step_share(w) >= MOST_STEPS:
         return _all_along(w)
-    found = stalls(w)
+    found = stalls(w, FAR_UNCUT) if chunked_off else stalls(w)
     if found is None:
         return CannotTell(because="the server does not time the gaps between tokens")
-    return _by_gaps(w, found)
+    return _by_gaps(w, found, chunked_off=chunked_off)
 
 
-def _by_gaps(w: Window, found: Stalls) -> Answer:
-    chunked_off = w.knob("chunked_prefill") is False
-    if found.time_share < TIME_SHARE:
+def _by_gaps(w: Window, found: Stalls, *, chunked_off: bool) -> Answer:
+    if found.time_share < (TIME_SHARE_UNCUT if chunked_off else TIME_SHARE):
         return DoesNotShow(why="the gaps between tokens are even")
     count, mixed = _long(w, whole=chunked_off)
     if count < 1:
