@@ -161,7 +161,8 @@ def window_of(
     notes: tuple[str, ...] = (),
 ) -> Window:
     """The window between the first and last of one server's pages, in order of time."""
-    used = pages[max(falls(pages), default=0) :]
+    fell = falls(pages)
+    used = pages[fell[-1] :] if fell else pages
     names = dict.fromkeys(name for page in used for name in page.quantities)
     natives = {n: p.quantities[n].native for p in used for n in names if n in p.quantities}
     totals = [name for name in names if _is_total(used, name)]
@@ -180,7 +181,7 @@ def window_of(
         ranks=_ranks(gauges),
         natives={name: native for name, native in natives.items() if native},
         knobs=knobs or {},
-        restarts=len(falls(pages)),
+        restarts=len(fell),
         notes=notes,
     )
 

@@ -24,8 +24,8 @@ _GROWING = ("tokens.", "requests.", "preemptions_total", "prefix.", "latency.", 
 _EDGED = ("latency.ttft", "latency.itl", "latency.tpot", "latency.e2e", "latency.queue",
           "req.prompt_tokens", "req.generation_tokens", "req.max_tokens",
           "batch.iteration_tokens")  # fmt: skip
-# Gauges that move, of which all statistics are asked; of other gauges the last value.
 _BY_REASON = "requests.waiting_by_reason"  # each reason's part of the mean is all that is read
+# Gauges that move, of which all statistics are asked; of other gauges the last value.
 _MOVING = ("requests.running", "requests.waiting", "kv.usage_fraction", "kv.tokens_used",
            "kv.blocks_used", "requests.swapped", "requests.preempted_now", "preemptions_total",
            "batch.size")  # fmt: skip
