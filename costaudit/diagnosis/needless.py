@@ -66,8 +66,8 @@ def caching_off(w: Window) -> bool | None:
     asked, prompts = w.grown("prefix.queries_total"), w.grown("tokens.prompt_total")
     if knob is not None and knob.value is not None and knob.origin is not Origin.DEFAULT:
         return knob.value is False and not asked
-    if asked is not None and prompts and prompts >= UNASKED_TOKENS:
-        return not asked  # vLLM asks for every prompt token where it is on
+    if w.engine == "vllm" and asked is not None and prompts and prompts >= UNASKED_TOKENS:
+        return not asked  # it asks for every prompt token where it is on
     return None if knob is None or knob.value is None else False
 
 
