@@ -91,12 +91,13 @@ def attach(endpoint: Endpoint, *, model: str | None, given: Given) -> Attached |
     if subject.source is None:
         check_page(look)
     subject = replace(subject, notes=(*notes, *subject.notes))
-    if subject.source is None:
+    source = subject.source
+    if source is None:
         return subject
     devices, why = local_devices(base)
     if why:
         subject = replace(subject, notes=(*subject.notes, why))
-    return Attached(subject=subject, source=subject.source, pace=pace, devices=devices)
+    return Attached(subject=subject, source=source, pace=pace, devices=devices)
 
 
 def pages(
