@@ -42,11 +42,11 @@ def window_of_replica(replica: Replica, given: Given) -> Window:
 
 def _while_waiting(replica: Replica, gauges: Mapping[str, Levels]) -> dict[str, Levels]:
     """Levels while requests waited: their mean is asked, the highest is no more than ever."""
-    if all(name in gauges and gauges[name].low > 0 for name in (WAITING, RUNNING)):
-        return {name: gauges[name] for name in replica.while_waiting.get(Stat.MEAN, {})}
     waiting = gauges.get(WAITING)
     share = waiting.above_zero_share if waiting is not None else 0.0
     held, _ = _levels(replica.while_waiting, max(1, round(share * replica.samples)))
+    if all(name in gauges and gauges[name].low > 0 for name in (WAITING, RUNNING)):
+        return {name: gauges[name] for name in held if name in gauges}
     return {
         name: replace(
             found, high=max(found.high, gauges[name].high) if name in gauges else found.high

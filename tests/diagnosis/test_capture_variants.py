@@ -138,7 +138,8 @@ def test_a_restart_is_told_and_the_time_since_is_judged(name, tmp_path):
     first, *rest = (unstamped(text) for text in pages(name))
     before = SAMPLE.sub(lambda m: f"{m[1]}{m[2] or ''} {float(m[3]) * 1000 + 1000:g}", first)
     found = told([before, first, *rest], tmp_path, seconds=16)
-    assert found == (["restarts", FIRST[name]] if FIRST[name] not in HARMLESS else ["restarts"])
+    beside = [] if FIRST[name] in HARMLESS | {"prefix-caching-off"} else [FIRST[name]]
+    assert found == ["restarts", *beside]  # beside a sure fault what is possible stands apart
 
 
 def families(texts):
