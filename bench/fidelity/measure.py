@@ -60,9 +60,9 @@ def build(folder: Path) -> Path:
 
 
 @contextmanager
-def serving(program: Path, options: list[str]) -> Iterator[str]:
+def serving(program: Path, options: list[str], *, tokens: int = TOKENS) -> Iterator[str]:
     """The truth server on a free port; its URL."""
-    command = [str(program), *options, "-n", str(TOKENS)]
+    command = [str(program), *options, "-n", str(tokens)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
             if process.stdout is None:
@@ -72,10 +72,10 @@ def serving(program: Path, options: list[str]) -> Iterator[str]:
             process.kill()
 
 
-def shots(count: int) -> Iterator[Shot]:
+def shots(count: int, tokens: int = TOKENS) -> Iterator[Shot]:
     """The same request again and again."""
-    call = OpenAIChat().call(Ask(prompt="word " * 128, output_tokens=TOKENS), model="truth")
-    return (Shot(number=number, call=call, output_tokens=TOKENS) for number in range(count))
+    call = OpenAIChat().call(Ask(prompt="word " * 128, output_tokens=tokens), model="truth")
+    return (Shot(number=number, call=call, output_tokens=tokens) for number in range(count))
 
 
 def load(url: str, streams: int, requests: int) -> tuple[RungEnd, list[Answer]]:

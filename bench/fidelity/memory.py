@@ -1,0 +1,84 @@
+"""Does the client's memory stay flat? One rung of a million requests, its memory while it runs.
+
+The truth server answers at once, in one write; each answer's record is made whole and goes into the
+latencies that `costaudit profile --rung` prints, then it is dropped.
+
+    python bench/fidelity/memory.py [--requests N] [--streams N] [--tokens N] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from measure import build, serving, shots
+
+from costaudit.measure.latency import Latencies
+from costaudit.record.client.load import Endpoint, Rung
+from costaudit.record.client.run import run_rung
+from costaudit.record.dialects.openai_chat import OpenAIChat
+
+if TYPE_CHECKING:
+    from costaudit.recording.rows import Answer
+
+BAR_MB, FLAT_MB = 80.0, 2.0
+LOOKS = 10  # at the memory, over the rung
+
+
+def main() -> int:
+    """Exit status: 1 where memory is not flat between the first tenth and the end."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--streams", type=int, default=512)
+    parser.add_argument("--tokens", type=int, default=8, help="in an answer")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    rss_mb: dict[int, float] = {}
+    own, seen, began_s = psutil.Process(), Latencies(open_loop=False), time.monotonic()
+
+    def take(answer: Answer) -> None:
+        seen.add(answer)
+        if seen.answers % (asked.requests // LOOKS) == 0:
+            rss_mb[seen.answers] = own.memory_info().rss / 1e6
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["-t", "0", "-i", "0", "-b"]
+        with serving(build(Path(folder)), options, tokens=asked.tokens) as url:
+            end = run_rung(
+                Endpoint(base_url=url),
+                OpenAIChat(),
+                Rung(
+                    shots=shots(asked.requests, asked.tokens),
+                    concurrency=asked.streams,
+                    requests=asked.requests,
+                ),
+                task="memory",
+                on_answer=take,
+            )
+    row = {
+        "requests": end.sent,
+        "failed": end.failed,
+        "streams": asked.streams,
+        "took_s": time.monotonic() - began_s,
+        "rss_mb": rss_mb,
+    }
+    if asked.json:
+        print(json.dumps(row))
+    else:
+        print(f"{end.sent} requests, {end.failed} failed, {row['took_s']:.0f} s")
+        for answers, mb in rss_mb.items():
+            print(f"after {answers:>9,} answers {mb:.1f} MB")
+    looks = [*rss_mb.values()]
+    return int(end.failed > 0 or looks[-1] > BAR_MB or looks[-1] - looks[0] > FLAT_MB)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
