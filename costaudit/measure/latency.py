@@ -98,6 +98,9 @@ class Delays:
 
     def add_all(self, us: list[int], lag_us: int | None) -> None:
         """Many latencies of one answer."""
+        if us and us.count(us[0]) == len(us):  # all came at once
+            self.add(us[0], lag_us, len(us))
+            return
         self._plain.add_all(us)
         self._delayed.add_all(map(add, us, repeat(lag_us or 0)))
         self._bounded = self._bounded and lag_us is not None

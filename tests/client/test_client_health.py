@@ -148,6 +148,7 @@ def test_the_document_of_a_rung(truth_server):
         Rung(shots=(), concurrency=2, requests=4),
         ran.end,
         seen,
+        arrivals={},
         dialect="tiny",
         model="truth",
         process_s=ran.end.wall_s + 0.25,

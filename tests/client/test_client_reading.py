@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import accumulate
 
 import pytest
 from fault_server import DONE, STREAM, USAGE, WHOLE, chunked, head, token
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_dialect import TinyChat
 
+from costaudit.record.client.alike import run_of
 from costaudit.record.client.framing import Splitter, payload
 from costaudit.record.client.http1 import Framer, HttpFault
 from costaudit.record.client.transcript import Transcript, count_tokens, pack
-from costaudit.record.dialects.dialect import Framing
+from costaudit.record.dialects.dialect import OUTPUT, Framing
 from costaudit.record.dialects.ollama_generate import OllamaGenerate
 from costaudit.record.dialects.openai_chat import OpenAIChat
 from costaudit.record.dialects.openai_completions import OpenAICompletions
@@ -190,6 +192,72 @@ def test_reading_at_once_and_one_by_one_say_the_same():
     assert [*by_run.event_us] == [*by_one.event_us]
     assert [*by_run.event_tokens] == [*by_one.event_tokens]
     assert by_run.shared == 0
+
+
+def plain(text, *, name=b"content", key=b"1", escape=json.dumps):
+    said = text if isinstance(text, bytes) else escape(text).encode()
+    return b'data: {"id":"%b","choices":[{"delta":{"%b":%b},"finish_reason":null}]}\n\n' % (
+        key,
+        name,
+        said,
+    )
+
+
+def raw(text):
+    return json.dumps(text, ensure_ascii=False)
+
+
+ODD = st.sampled_from(
+    [
+        plain(b'"\xff"'),
+        plain(b'"a\x01b"'),
+        plain(b'""'),
+        plain(b"null"),
+        plain(b'"a","role":"x"'),
+        plain(b'"x"', name=b"reasoning_content"),
+        plain(b'"x"', key=b'\\"content\\":'),
+        plain(b'"x"}},"error":{"message":"content"}'),
+        plain("x")[:-3] + b',"usage":{"completion_tokens":3}}\n\n',
+        plain("x").replace(b"null", b'"length"'),
+        plain("x")[:-2],
+        plain("x") * 2,
+        b": hi\n\n",
+        b"data: " + plain("x"),
+        b"\n\n",
+        USAGE,
+        DONE,
+    ]
+)
+ALIKE = st.lists(st.text(min_size=1, max_size=4).map(lambda t: plain(t, escape=raw)), min_size=9)
+ESCAPED = st.lists(st.text(max_size=3).map(plain), min_size=1, max_size=20)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.one_of(ALIKE, ESCAPED, ODD.map(lambda one: [one])), max_size=6),
+    st.sampled_from([OpenAIChat(), OpenAICompletions()]),
+)
+def test_a_run_of_events_alike_says_what_each_of_them_says(groups, dialect):
+    pieces = [piece for group in groups for piece in group]
+    if isinstance(dialect, OpenAICompletions):
+        pieces = [piece.replace(b"content", b"text") for piece in pieces]
+    ends = [*accumulate(map(len, pieces))]
+    at_once, one_by_one = Transcript(dialect), Transcript(dialect)
+    at_once.read(pieces, ends)
+    for piece, end in zip(pieces, ends, strict=True):
+        one_by_one.read([piece], [end])
+    for name in ("done", "error", "finish_reason", "output_tokens", "event_tokens", "_offsets"):
+        assert getattr(at_once, name) == getattr(one_by_one, name)
+
+
+def test_a_run_is_found_among_what_begins_and_ends_a_stream():
+    role = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
+    words = [plain(word, escape=raw) for word in (" a", "\n", "é", ' b"c"', *"defghijk")]
+    run = run_of(OpenAIChat(), [role, *words[:3], *words[4:], USAGE, DONE])
+    assert (run.first, run.count, run.chunk) == (1, 11, OUTPUT)
+    run = run_of(OpenAIChat(), [role, *words[4:], *words, USAGE, DONE])
+    assert (run.first, run.count) == (1, 11)  # up to the quotes, which are escaped
+    assert run_of(OpenAIChat(), [role, *words[:4], USAGE, DONE]) is None
 
 
 @pytest.mark.parametrize(

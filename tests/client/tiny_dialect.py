@@ -12,6 +12,7 @@ class TinyChat:
     name = "tiny"
     framing = Framing.SSE
     ending = Ending.DONE
+    texts = (b"content", b"reasoning_content")
     takes_token_ids = False
     exact_output = False
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 KEEP_BYTES = 131_072  # of raw answer, before it is read in mid-stream; also of an error's body
 KEEP_READS = 1_024
+LONG_READS = 128  # that wait: some is to be read when there is time
 _BODY_BYTES = 16_777_216  # of a stream, whatever was asked for …
 _BODY_BYTES_PER_TOKEN = 65_536  # … and for each token of it: log probabilities are long
 _OK = 200
@@ -53,6 +54,7 @@ class Exchange:
         "lag_ns",
         "lags_us",
         "own_late_ns",
+        "queued",
         "retried",
         "sent_ns",
         "shot",
@@ -64,6 +66,7 @@ class Exchange:
         self.intended_ns = intended_ns
         self.own_late_ns = 0  # of the start, by the client's own doing
         self.retried = False
+        self.queued = False  # to be read in mid-stream, by whoever runs it
         self.transcript = Transcript(dialect)
         self.cut = ""
         self._keep = _BODY_BYTES + _BODY_BYTES_PER_TOKEN * shot.output_tokens
@@ -96,6 +99,11 @@ class Exchange:
         return not self._offset
 
     @property
+    def long(self) -> bool:
+        """Much of it waits to be read."""
+        return len(self._read_ends) > LONG_READS
+
+    @property
     def over(self) -> bool:
         """The answer ended by HTTP's rules, or is broken."""
         return self.framer.done or bool(self.cut)
@@ -111,7 +119,7 @@ class Exchange:
             self._look
             or data.endswith(b"\r\n\r\n")  # the end of a chunked body …
             or len(data) < 4  # … unless it is cut into bits  # noqa: PLR2004
-            or len(self._reads) > KEEP_READS
+            or len(self._reads) > LONG_READS
             or self._offset > self._digest_at
         )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
+from costaudit.record.client.backlog import Backlog
 from costaudit.record.client.connection import CONTROL_BYTES, IN, OUT, READ_BYTES
 from costaudit.record.client.exchange import Exchange
 from costaudit.record.client.faults import check_http1, of_connection
@@ -24,9 +24,6 @@ _NS = 1_000_000_000
 _TICK_NS = _NS // 10  # how often time limits and `stop` are looked at
 _OPEN_NS = 10 * _NS  # the longest wait for a connection
 _STALE_NS = _NS // 2  # a kept connection found closed later than this was closed on purpose
-# Finished answers that may wait unread while there are others to receive: few, for a processor
-# reads fastest what it has just received. After a burst so many at once, or half of them.
-_BACKLOG, _AT_ONCE = 4, 64
 
 
 class Loop:
@@ -51,14 +48,13 @@ class Loop:
         self._route, self._place = route, route.site.place
         self._dialect = dialect
         self._rung = rung
-        self._finished = finished
         self._began = began
         self._stop = stop
         self._pace: Pace | None = None  # None: the rung has not begun
         self._opening = set(self.pool.streams)  # before it begins
         self._free: list[Connection] = []
         self._busy: set[Connection] = set()  # with an exchange
-        self._backlog: deque[Exchange] = deque()  # over, unread
+        self._backlog = Backlog(streams=rung.concurrency, finished=finished)
         self._launching = False
         self._tick_ns = time.time_ns() + _TICK_NS
         self._ever_open = False
@@ -78,13 +74,13 @@ class Loop:
                     self._tick(now_ns)
                 self._launch(now_ns)
                 if self._backlog:
-                    self._read_backlog()
+                    self._backlog.read()
                 else:
                     rest(len(ready), len(self._busy))
         finally:
             self.pool.close()
             while self._backlog:
-                self._read_backlog()
+                self._backlog.read()
 
     def _unfinished(self) -> bool:
         if self._busy or self._pace is None:
@@ -96,12 +92,6 @@ class Loop:
             return self.pool.ready(0, None)
         due_ns = self._pace.next_ns() if self._pace is not None and self._free else None
         return self.pool.ready(self._tick_ns, due_ns)
-
-    def _read_backlog(self) -> None:
-        """One finished answer; more of them where more wait than may, but not all of very many."""
-        waiting = len(self._backlog)
-        for _ in range(max(1, min(waiting - _BACKLOG, max(_AT_ONCE, waiting // 2)))):
-            self._finished(self._backlog.popleft())
 
     def _serve(self, ready: list[tuple[int, int]]) -> None:
         """Take what came: nearly always the next bytes of an answer, in the clear."""
@@ -153,6 +143,8 @@ class Loop:
         exchange.frame()
         if exchange.over:
             self._finish(connection, exchange)
+        elif exchange.long:
+            self._backlog.under_way(exchange)
 
     def _launch(self, now_ns: int) -> None:
         """Send what is due on the streams that are free."""
@@ -199,7 +191,7 @@ class Loop:
         connection.free_ns = exchange.end_ns
         self._busy.discard(connection)
         self._free.append(connection)
-        self._backlog.append(exchange)
+        self._backlog.over(exchange)
         self._launch(time.time_ns())
 
     def _closed(self, connection: Connection, exchange: Exchange) -> None:

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from itertools import repeat
 from typing import TYPE_CHECKING
 
+from costaudit.record.client.alike import run_of
 from costaudit.record.client.framing import Splitter, payload
 from costaudit.record.dialects.dialect import OUTPUT, Ending
 
@@ -69,6 +70,17 @@ class Transcript:
         Raises:
             FramingFault: an event without end.
         """
+        while self._splitter.empty and (run := run_of(self._dialect, pieces)) is not None:
+            upto = run.first + run.count
+            self._read(pieces[: run.first], ends[: run.first])
+            if not self.done:
+                self._offsets += ends[run.first : upto]
+                told = _UNTOLD if run.chunk.tokens is None else run.chunk.tokens
+                self.event_tokens.extend(array("q", (told,)) * run.count)
+            pieces, ends = pieces[upto:], ends[upto:]
+        self._read(pieces, ends)
+
+    def _read(self, pieces: list[bytes], ends: list[int]) -> None:
         if payloads := self._splitter.whole_events(pieces):
             self._take(payloads, ends)
             return
@@ -114,7 +126,7 @@ class Transcript:
         if min(us) < 0 or max(us) > US_MAX:
             us = [min(max(each, 0), US_MAX) for each in us]
         if len(us) == 1:
-            self.event_us.extend(us * len(self._offsets))
+            self.event_us.extend(array("I", us) * len(self._offsets))
             self.shared += len(self._offsets) - 1 + (read_ends[0] == self._last_read)
             self._last_read = read_ends[0]
             self._offsets.clear()
@@ -192,7 +204,9 @@ def _spread(weights: Sequence[int], total: int) -> list[int]:
 
 def pack(event_us: array[int], tokens: list[int]) -> tuple[bytes, bytes]:
     """`Answer.event_us` and `Answer.event_tokens`; an event of 65,536 tokens or more is split."""
-    if tokens and max(tokens) > TOKENS_MAX:
+    if tokens.count(1) == len(tokens):  # nearly always
+        return _little(event_us), b""
+    if max(tokens) > TOKENS_MAX:
         times, counts = array("I"), []
         for us, count in zip(event_us, tokens, strict=True):
             full, left = divmod(count, TOKENS_MAX)
@@ -200,8 +214,7 @@ def pack(event_us: array[int], tokens: list[int]) -> tuple[bytes, bytes]:
             times.extend([us] * len(parts))
             counts += parts
         event_us, tokens = times, counts
-    ones = not tokens or (min(tokens) == 1 and max(tokens) == 1)
-    return _little(event_us), b"" if ones else _little(array("H", tokens))
+    return _little(event_us), _little(array("H", tokens))
 
 
 def _little(numbers: array[int]) -> bytes:

@@ -74,11 +74,15 @@ OUTPUT = Chunk(output=True)  # what nearly every event says: made once, known by
 
 
 class Dialect(Protocol):
-    """A wire format. Implementations are stateless; `model` is the name the server knows."""
+    """A wire format. Implementations are stateless; `model` is the name the server knows.
+
+    `texts` names the JSON fields of an event that matter by being empty or not, whatever they say.
+    """
 
     name: str
     framing: Framing
     ending: Ending
+    texts: tuple[bytes, ...]
     takes_token_ids: bool  # prompts of an exact length without a tokenizer
     exact_output: bool  # can force the number of output tokens (ignore_eos, min_tokens)
 

@@ -35,6 +35,12 @@ def of_tokens(tokens: int) -> Chunk:
     return Chunk(output=tokens > 0, tokens=tokens)
 
 
+@lru_cache(maxsize=1 << 10)
+def of_finish(reason: str, output: bool, tokens: int | None) -> Chunk:
+    """The end of an answer, without counts."""
+    return Chunk(output=output, tokens=tokens, finish_reason=reason)
+
+
 def decoded(decoder: msgspec.json.Decoder[_Event], payload: bytes) -> _Event | Chunk:
     """The event in a payload; the terminator or a failure as the chunk that it is. Never raises."""
     try:

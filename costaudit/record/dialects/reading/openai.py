@@ -17,6 +17,7 @@ from costaudit.record.dialects.reading.events import (
     NOTHING,
     Count,
     failure,
+    of_finish,
     of_tokens,
     of_total,
     refused,
@@ -128,7 +129,9 @@ def chunk(*, output: bool, finish: str, ids: list[int] | None, usage: Usage | No
         return Chunk(error="the server ended the answer with finish_reason 'error'")
     if finish:
         tokens = None if ids is None else len(ids)
-        return final(usage or Usage(), output=output, finish=finish, tokens=tokens)
+        if usage is None:
+            return of_finish(finish, output, tokens)
+        return final(usage, output=output, finish=finish, tokens=tokens)
     if ids is not None:
         return of_tokens(len(ids))
     if usage is not None and usage.completion_tokens is not None:
