@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from costaudit.measure.latency import Latencies
     from costaudit.record.client.load import Endpoint, Rung, RungEnd
 
@@ -20,6 +22,7 @@ def rung_document(
     end: RungEnd,
     latencies: Latencies,
     *,
+    arrivals: Mapping[str, object],
     dialect: str,
     model: str,
     process_s: float,
@@ -27,15 +30,16 @@ def rung_document(
 ) -> dict[str, object]:
     """Everything that one rung showed, ready for JSON; times in seconds, shares from 0 to 1.
 
-    `process_s` is the age of the process: its excess over the load is the rung's fixed time.
-    Percentiles without samples are null; `enough` tells whether one is backed by enough of them.
+    `arrivals` says when requests were meant to start; empty: in a closed loop. `process_s` is the
+    age of the process: its excess over the load is the rung's fixed time. Percentiles without
+    samples are null; `enough` tells whether one is backed by enough of them.
     """
     return {
         "schema": SCHEMA,
         "url": endpoint.base_url,
         "model": model,
         "dialect": dialect,
-        "load": {name: getattr(rung, name) for name in _LOAD},
+        "load": {**{name: getattr(rung, name) for name in _LOAD}, **arrivals},
         "began_unix_s": end.began_unix_s,
         "wall_s": end.wall_s,
         "fixed_s": max(0.0, process_s - end.wall_s),

@@ -109,6 +109,8 @@ def record_alone(asked: Asked, *, as_json: bool) -> None:
         output_tokens=asked.server.output_tokens,
         requests_per_s=asked.server.rate,
         arrivals=asked.server.arrivals,
+        trace=asked.server.trace,
+        time_scale=asked.server.time_scale,
     )
     document = lone_rung(options, rung)
     print_json(document) if as_json else typer.echo(rung_text(document))

@@ -74,11 +74,7 @@ def agreement(recording: Recording) -> Agreement | None:
     from_s = min(span["t_s"] for span in spans if isinstance(span, dict))
     to_s = max(span["t_s"] + span["wall_s"] for span in spans if isinstance(span, dict))
     answers = [a for i in ids for a in recording.answers(i)]
-    own = Own(
-        requests=len(answers),
-        prompt_tokens=sum(a.prompt_tokens or 0 for a in answers),
-        output_tokens=sum(a.output_tokens or 0 for a in answers),
-    )
+    own = _own(answers)
     told = server_span(gauges, from_s=from_s, to_s=to_s, own=own)
     check = _clearest(
         cross_check(told, answers, front_end_s=_front_end_s(recording)), _alone(recording)
@@ -120,22 +116,29 @@ def _clearest(every: CrossCheck, alone: CrossCheck | None) -> CrossCheck:
 
 
 def replay_span(recording: Recording) -> ServerSpan | None:
-    """What the server's metrics say of the replay; None where they were not read.
-
-    Its `foreign` is a little below 0: the server never began some requests that were cut.
-    """
+    """What the server's metrics say of the replay; None where they were not read."""
     about = recording.facts().get("rung", {}).get("replay")
     gauges = recording.gauges(METER)
     if about is None or not isinstance(about.value, dict) or not gauges:
         return None
     from_s, answers = float(about.value["t_s"]), recording.answers("replay")
-    own = Own(
+    to_s = from_s + float(about.value["wall_s"])
+    return server_span(gauges, from_s=from_s, to_s=to_s, own=_own(answers))
+
+
+def _own(answers: Sequence[Answer]) -> Own:
+    """Ours by the server's usage; of a request that was cut or failed, what came of it.
+
+    How much more the server generated for such a one nobody tells: at most what was asked for.
+    """
+    seen = [sum(event_tokens(a)) if a.output_tokens is None else a.output_tokens for a in answers]
+    unseen = (max(0, a.asked_tokens - n) for a, n in zip(answers, seen, strict=True) if not a.ok)
+    return Own(
         requests=len(answers),
         prompt_tokens=sum(a.prompt_tokens or 0 for a in answers),
-        output_tokens=sum(sum(event_tokens(a)) for a in answers),
+        output_tokens=sum(seen),
+        unseen_output_tokens=sum(unseen),
     )
-    to_s = from_s + float(about.value["wall_s"])
-    return server_span(gauges, from_s=from_s, to_s=to_s, own=own)
 
 
 def _seen(answers: Sequence[Answer], about: Mapping[str, Any]) -> RungSeen:

@@ -33,13 +33,17 @@ class Scrapes:
             self._values[gauge.name].append(gauge.value)
 
     def around(self, from_s: float, to_s: float) -> tuple[float, float]:
-        """The last scrape at or before `from_s`, the first at or after `to_s`; else the nearest."""
+        """The last scrape over by `from_s`, the first begun after `to_s`; else the nearest.
+
+        A scrape is stamped when it had been read, and its row tells how long that took.
+        """
         times = self._times.get(SCRAPE, [])
         if not times:
             return from_s, from_s
         begin = times[max(0, bisect_right(times, from_s) - 1)]
-        end = times[min(len(times) - 1, bisect_left(times, to_s))]
-        return begin, end
+        took = self._values[SCRAPE]
+        ends = (end for end, took_s in zip(times, took, strict=True) if end - took_s >= to_s)
+        return begin, next(ends, times[-1])
 
     def count(self, begin: float, end: float) -> int:
         """Scrapes from `begin` to `end`, both included."""

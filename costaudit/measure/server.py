@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Own:
-    """What our own probes had of a span, by the server's usage: to be taken off its totals."""
+    """What our own probes had of a span, by the server's usage: to be taken off its totals.
+
+    `unseen_output_tokens`: the most that may have been generated beyond `output_tokens` for those
+    of our requests that did not come to their end.
+    """
 
     requests: int
     prompt_tokens: int
     output_tokens: int
+    unseen_output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +149,7 @@ def _told(window: Window, scrapes: int, own: Own | None) -> ServerSpan:
 
 
 def _foreign(totals: Mapping[str, float | None], own: Own | None) -> dict[str, float]:
-    """Others' share of the totals; a little below 0 where the server counts a request later."""
+    """Others' share of the totals, at least; below 0 where some of our requests never ran."""
     if own is None:
         return {}
     ours = {
@@ -152,7 +157,10 @@ def _foreign(totals: Mapping[str, float | None], own: Own | None) -> dict[str, f
         "generated_tokens": own.output_tokens,
         "requests": own.requests,
     }
-    return {name: total - ours[name] for name, total in totals.items() if total is not None}
+    left = {name: total - ours[name] for name, total in totals.items() if total is not None}
+    if (tokens := left.get("generated_tokens", 0.0)) > 0:
+        left["generated_tokens"] = max(0.0, tokens - own.unseen_output_tokens)
+    return left
 
 
 def _hit_share(window: Window) -> tuple[float | None, str]:

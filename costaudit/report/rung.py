@@ -39,6 +39,8 @@ def rung_text(document: Mapping[str, Any]) -> str:
         cells = "".join(f"{_cell(spread[share]):>22}" for share in _SHARES)
         lines.append(f"{name:6}{cells}")
     lines += ["", *_client(document["client"])]
+    if document["stopped"]:
+        lines.append(f"! stopped early: {document['stopped']}")
     lines += [f"failed {e['count']} times: {e['error']}" for e in sent["errors"][:5]]
     if any(not _enough(document, share) for share in _SHARES):
         lines.append("* too few samples to bound this percentile at 99 % confidence")

@@ -128,6 +128,28 @@ def test_others_are_noted_and_from_a_tenth_on_doubted(recording, others, noted, 
     assert ("others used the server" in replay_doubt(recording)) == bool(doubted)
 
 
+@pytest.mark.parametrize(("beyond", "others"), [(0, 0), (150, 0), (200, 0), (260, 60)])
+def test_what_runs_on_for_a_cut_request_is_not_others(recording, beyond, others):
+    """Twenty answers of ten tokens were cut before we saw one of them."""
+    replayed(recording, error="cut off: its time was over", every=5)
+    seen = 80 * TOKENS
+    served(recording, seen + beyond)
+    assert foreign_share(recording) == pytest.approx(others / (seen + beyond))
+
+
+def test_a_scrape_that_began_before_the_end_does_not_end_the_span(recording):
+    """It was read after the replay had ended, but shows the counters of before."""
+    replayed(recording)
+    recording.add(
+        *(
+            Gauge(t_s=t_s, meter="server", name=name, value=value, unit="")
+            for t_s, took_s, total in ((99.0, 0.1, 0), (110.2, 0.5, 700), (111.2, 0.5, 1200))
+            for name, value in (("scrape", took_s), ("tokens.generation_total", total))
+        )
+    )
+    assert foreign_share(recording) == pytest.approx(200 / 1200)
+
+
 def test_a_server_that_counts_nothing_leaves_others_unknown(recording):
     replayed(recording)
     assert foreign_share(recording) is None

@@ -72,9 +72,16 @@ def test_the_rate_of_a_steady_loop_is_its_tokens_per_second():
 
 def test_goes_on_while_the_interval_is_wide_and_ends_by_time():
     rough = closed_loop(2, 60.0, jitter=0.95, tokens=40, seed=3)
-    _, why, at_s = watched(rough, half_share=1e-4, longest_s=8.0, streams=2)
+    steady, why, at_s = watched(rough, half_share=1e-4, longest_s=8.0, streams=2)
     assert why == "the time for the replay is over"
-    assert at_s >= 8.0
+    assert at_s + steady.life_s >= 8.0 > at_s  # what is sent last ends in time
+
+
+def test_once_nothing_more_is_sent_the_window_ends_while_all_streams_were_busy():
+    answers = [a for a in closed_loop(4, 9.0, jitter=0.5) if a.sent_s < 6.0]
+    steady = watched(answers, half_share=1e-9)[0]
+    assert max(a.end_s for a in answers) > 6.0
+    assert 5.0 < steady.rate().to_s <= 6.0
 
 
 def test_spans_a_whole_cycle_of_the_workload():

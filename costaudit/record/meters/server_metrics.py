@@ -56,6 +56,7 @@ class ServerMetrics:
         self._state = _state(State.OK, f"scraped at {source.url}")
         self._failures = 0
         self._read_s = float("-inf")
+        self.asked_s = float("-inf")  # when the latest page that came was asked for
         self._last: dict[str, Quantity] = {}
         self._written: dict[str, Quantity] = {}
 
@@ -83,12 +84,14 @@ class ServerMetrics:
             return self._failed(_why(reply), refused=reply.status in _REFUSED)
         self._failures = 0
         took_s = time.monotonic() - began
-        return self._rows(self._quantities(reply), t_s + took_s, took_s)
+        rows = self._rows(self._quantities(reply), t_s + took_s, took_s)
+        self.asked_s = t_s
+        return rows
 
     def try_once(self) -> None:
         """Read the page to see what is there; nothing of it counts as written."""
         self.sample(0.0)
-        self._read_s = float("-inf")
+        self._read_s = self.asked_s = float("-inf")
         self._written = {}
 
     def last(self, name: str) -> float | None:

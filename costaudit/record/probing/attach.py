@@ -17,7 +17,7 @@ from costaudit.record.probing.devices import device_facts
 from costaudit.record.probing.endpoint import endpoint_of
 from costaudit.record.probing.guard import Guard
 from costaudit.record.probing.knobs import named_target
-from costaudit.record.probing.probing import Probing
+from costaudit.record.probing.probing import WAITING, Probing
 from costaudit.record.probing.spending import priced
 from costaudit.record.servers.discovery import canary, discover
 from costaudit.record.servers.found import Given
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from costaudit.record.meters.meter import Meter
+    from costaudit.record.meters.server_metrics import ServerMetrics
     from costaudit.record.probing.options import ServerOptions
     from costaudit.record.servers.found import Canary, Found
     from costaudit.recording.recording import Recording
     from costaudit.target.target import Value
-
-WAITING = "requests.waiting"  # canonical name of the server's queue length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,8 @@ def attach(recording: Recording, options: ServerOptions) -> Attached:
     answered = canary(found)
     found = answered.found
     _check_same(recording, found)
-    meters, absent, level = _meters(found)
+    meters, absent, metrics = _meters(found)
+    level = metrics.last if metrics is not None else _untold
     probing = Probing(
         recording=recording,
         options=options,
@@ -72,6 +72,7 @@ def attach(recording: Recording, options: ServerOptions) -> Attached:
         client=partial(run_rung, found.endpoint, found.dialect),
         guard=_guard(recording, options, lambda: level(WAITING)),
         level=level,
+        asked_s=None if metrics is None else lambda: metrics.asked_s,
     )
     rows: tuple[Fact | Instrument, ...] = (*_facts(options, answered), *about_software(), *absent)
     return Attached(probing=probing, meters=meters, rows=rows)
@@ -126,13 +127,17 @@ def _check_same(recording: Recording, found: Found) -> None:
 
 def _meters(
     found: Found,
-) -> tuple[Sequence[Meter], Sequence[Instrument], Callable[[str], float | None]]:
-    """Its own metrics and its cores, or why they are not read; and a look at the latest metrics."""
+) -> tuple[Sequence[Meter], Sequence[Instrument], ServerMetrics | None]:
+    """Its own metrics and its cores, or why they are not read; and the former by themselves."""
     opened = (open_server_metrics(found.metrics), open_neighbours(found.endpoint.base_url))
     meters = [meter for meter in opened if not isinstance(meter, Instrument)]
     absent = [meter for meter in opened if isinstance(meter, Instrument)]
     metrics = opened[0]
-    return meters, absent, (lambda _: None) if isinstance(metrics, Instrument) else metrics.last
+    return meters, absent, None if isinstance(metrics, Instrument) else metrics
+
+
+def _untold(_: str) -> None:
+    """The latest value of a quantity, where no metrics are read."""
 
 
 def _facts(options: ServerOptions, answered: Canary) -> tuple[Fact, ...]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from costaudit.record.probing.slowing import Slowing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from costaudit.record.client.load import Shot
     from costaudit.record.probing.options import Limits
 
 PER_1M = 1e6
@@ -46,6 +47,17 @@ class Guard:
             self.prompt_tokens += prompt_tokens
             self.output_tokens += output_tokens
         return self.why
+
+    def booked(self, shots: Iterable[Shot]) -> Iterator[Shot]:
+        """The shots as long as the limits allow them, each booked as it is taken."""
+        for taken in shots:
+            if self.allow(
+                requests=1,
+                prompt_tokens=taken.prompt_tokens or 0,
+                output_tokens=taken.output_tokens,
+            ):
+                return
+            yield taken
 
     def stop(self) -> str:
         """Asked while requests run: a sentence where the server suffers."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from costaudit.probe.draw import DrawnRequest
 from costaudit.record.probing import timing
 from costaudit.record.probing.arrivals import TRACE, starts_s
 from costaudit.record.probing.rungs import run_rung, shot
+from costaudit.record.probing.traced import traced
 from costaudit.record.probing.workload_shots import cycled, drawn_requests
 from costaudit.recording.rows import Fact, Task
 
@@ -107,23 +107,18 @@ def _fitting(probing: Probing, traffic: Traffic) -> float:
 
 
 def _shots(probing: Probing, traffic: Traffic, scale: float) -> Iterator[tuple[float, Shot]]:
-    """Requests of a trace; equal block hashes become equal blocks of a prompt."""
-    block = max(1, round(traffic.hash_block_tokens * scale))
-    for number, request in enumerate(traffic.requests):
-        start_s = request.arrival_s * probing.options.time_scale
-        drawn = DrawnRequest(
-            prompt_tokens=max(1, round(request.prompt_tokens * scale)),
-            output_tokens=max(1, round(request.output_tokens * scale)),
-            arrival_s=start_s,
+    requests = traced(
+        traffic, probing.prompts, time_scale=probing.options.time_scale, length_scale=scale
+    )
+    for number, one in enumerate(requests):
+        yield (
+            one.start_s,
+            shot(
+                probing,
+                number,
+                one.prompt,
+                one.prompt_tokens,
+                one.output_tokens,
+                start_s=one.start_s,
+            ),
         )
-        prompt = (
-            probing.prompts.hashed(
-                drawn.prompt_tokens, hashes=request.block_hashes, block_tokens=block
-            )
-            if request.block_hashes
-            else probing.prompts.cold(drawn.prompt_tokens)
-        )
-        made = shot(
-            probing, number, prompt, drawn.prompt_tokens, drawn.output_tokens, start_s=start_s
-        )
-        yield start_s, made

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from costaudit.ground.stats import mean
 from costaudit.record.probing import timing
 from costaudit.record.probing.climb import Tried, next_rung
+from costaudit.record.probing.probing import RUNNING, WAITING
 from costaudit.record.probing.rungs import cold_shots, run_rung
 from costaudit.record.probing.strain import Strain
 from costaudit.record.probing.workload_shots import cycled, drawn_requests
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from costaudit.recording.rows import Answer
 
 SUBJECT, ENDED = "pressure", "ended"
-RUNNING, WAITING = "requests.running", "requests.waiting"
 USAGE, PREEMPTIONS = "kv.usage_fraction", "preemptions_total"
 RUNG_SHARE = 0.4  # of the time that is left; each stream's first request is enough
 LIVES = 2  # requests per stream of a rung: streams come out of step, and live at full length

@@ -13,7 +13,9 @@ from costaudit.record.probing.bounds import (
     sure_share,
 )
 
-SETTLE_S = 1.3  # a little more than a period of the scrapes
+MOST_SETTLE_S = 3.0  # where others keep the server busy, or it does not answer
+LOOK_S = 0.05
+RUNNING, WAITING = "requests.running", "requests.waiting"
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +67,8 @@ class Probing:
     """The open recording, the server as it was found, and what its requests are made with.
 
     `level` reads the latest value of a quantity (by its canonical name) that the server's own
-    metrics tell; None where they do not.
+    metrics tell; None where they do not. `asked_s` tells when the latest page of them was asked
+    for, in seconds of the recording; None where none is read.
     """
 
     recording: Recording
@@ -76,6 +79,7 @@ class Probing:
     client: Client
     guard: Guard
     level: Callable[[str], float | None]
+    asked_s: Callable[[], float] | None = None
 
     @property
     def concurrency(self) -> int:
@@ -94,6 +98,15 @@ class Probing:
         return kv_tokens(self.found)
 
     def settle(self) -> None:
-        """Wait until the server's metrics have been read once more, so that spans begin clean."""
-        if self.found.metrics is not None:
-            time.sleep(SETTLE_S)
+        """Wait until a new page of the server's metrics says that nothing runs.
+
+        Spans then hold what they should; a server goes on for a while with what was cut.
+        """
+        if self.asked_s is None:
+            return
+        began_s = self.recording.clock_s()
+        while self.recording.clock_s() < began_s + MOST_SETTLE_S:
+            time.sleep(LOOK_S)
+            idle = not (self.level(RUNNING) or self.level(WAITING))
+            if self.asked_s() > began_s and idle:
+                return

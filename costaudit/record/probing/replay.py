@@ -15,7 +15,9 @@ from costaudit.record.probing.workload_shots import cycled, drawn_requests, turn
 from costaudit.recording.rows import Fact, RequestRow, Task
 
 if TYPE_CHECKING:
-    from costaudit.record.client.load import RungEnd
+    from collections.abc import Iterator
+
+    from costaudit.record.client.load import RungEnd, Shot
     from costaudit.record.probing.pace import Pace
     from costaudit.record.probing.probing import Probing
     from costaudit.recording.rows import Answer
@@ -24,6 +26,7 @@ CYCLES = 3  # of the workload that should fit into the replay's time
 LADDER = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LADDER_RUNGS, LADDER_REQUESTS = 4, 3  # rungs at most, requests per stream
 MOST_CYCLES = 1000
+OVERTIME = 1.25  # of the replay's time, after which what is still under way is cut
 
 
 def plan_replay(
@@ -60,7 +63,11 @@ def plan_replay(
 
 
 def replay_rung(probing: Probing, task: Task) -> None:
-    """The workload's requests again and again in a closed loop, until the rate is known."""
+    """The workload's requests again and again in a closed loop, until the rate is known.
+
+    Then no more is sent, and what is under way comes to its end: the server counts the same as we,
+    and nothing of ours runs on. It is cut only where that takes too long.
+    """
     drawn = drawn_requests(probing)
     concurrency = probing.concurrency
     steady = Steady(
@@ -71,6 +78,12 @@ def replay_rung(probing: Probing, task: Task) -> None:
     )
 
     turns = turns_of(probing, drawn)
+
+    def until_known() -> Iterator[Shot]:
+        for shot in cycled(probing, drawn, turns=turns):
+            if steady.stop():
+                return
+            yield shot
 
     def watch(answer: Answer) -> None:
         steady.watch(answer)
@@ -88,13 +101,12 @@ def replay_rung(probing: Probing, task: Task) -> None:
     run_rung(
         probing,
         task.id,
-        cycled(probing, drawn, turns=turns),
+        until_known(),
         requests=len(drawn) * MOST_CYCLES,
         concurrency=concurrency,
-        longest_s=2 * steady.longest_s,
+        longest_s=OVERTIME * steady.longest_s,
         kind=task.id,
         watch=watch,
-        stop=steady.stop,
         facts=facts,
     )
     probing.settle()  # what the server counted of it is not to be mixed with the ladder

@@ -20,6 +20,7 @@ from costaudit.record.dialects.reading.openai import Fields
 from costaudit.record.probing.arrivals import POISSON, check_arrivals, starts_s
 from costaudit.record.probing.endpoint import endpoint_of
 from costaudit.record.probing.first_question import Listed, listed_models
+from costaudit.record.probing.guard import Guard
 from costaudit.record.servers.found import Found
 from costaudit.record.servers.prompts import PromptMaker
 from costaudit.target.target import Target
@@ -40,7 +41,12 @@ EXACT = frozenset({"vllm", "sglang"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoneRung:
-    """What to send. With `requests_per_s` at its own times (`arrivals`), else in a closed loop."""
+    """What to send.
+
+    Requests of one length: in a closed loop, or with `requests_per_s` at their own times
+    (`arrivals`). Or the first requests of a `trace` when they are due, as long as they were there,
+    `time_scale` seconds of ours for each of its own.
+    """
 
     concurrency: int
     requests: int
@@ -48,6 +54,13 @@ class LoneRung:
     output_tokens: int
     requests_per_s: float | None = None
     arrivals: str = POISSON
+    trace: str | None = None
+    time_scale: float = 1.0
+
+    @property
+    def open_loop(self) -> bool:
+        """Requests have intended starts."""
+        return self.requests_per_s is not None or self.trace is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,25 +102,44 @@ def prepare(options: ServerOptions) -> Prepared:
     )
 
 
-def run_alone(
-    prepared: Prepared,
-    lone: LoneRung,
-    *,
-    seed: int,
-    on_answer: Callable[[Answer], None],
-) -> tuple[Rung, RungEnd]:
-    """Send it, and hand over each answer.
+def check_alone(lone: LoneRung) -> None:
+    """Refuse what cannot be meant.
 
     Raises:
-        UsageError: a length or a rate makes no sense.
+        UsageError: a length, a rate or a scale makes no sense.
     """
     if min(lone.prompt_tokens, lone.output_tokens) < 1:
         raise UsageError("a request needs at least one prompt token and one to generate")
-    rate = lone.requests_per_s
-    check_arrivals(lone.arrivals, requests_per_s=rate, trace=None, time_scale=1.0)
-    prompts = PromptMaker.of(prepared.found, seed=seed)
+    check_arrivals(
+        lone.arrivals,
+        requests_per_s=lone.requests_per_s,
+        trace=lone.trace,
+        time_scale=lone.time_scale,
+    )
+
+
+def run_alone(
+    prepared: Prepared,
+    lone: LoneRung,
+    options: ServerOptions,
+    *,
+    on_answer: Callable[[Answer], None],
+) -> tuple[Rung, RungEnd]:
+    """Send it within the limit on dollars, and hand over each answer.
+
+    Raises:
+        UsageError: the trace cannot be read, nobody knows what a token costs, or the dollars allow
+            not even one request.
+    """
+    # Streams, requests and lengths were asked for by number: dollars alone are left to be limited.
+    limits = replace(options.limits, tokens=None, requests=None)
+    if limits.spend_usd is not None:
+        from costaudit.record.probing.spending import priced  # reads the price book
+
+        limits = priced(limits, model=prepared.model, base_url=prepared.endpoint.base_url)
+    guard = Guard(limits=limits, waiting=lambda: None)
     rung = Rung(
-        shots=_shots(prepared, lone, prompts, seed),
+        shots=guard.booked(_shots(prepared, lone, options.seed)),
         concurrency=lone.concurrency,
         requests=lone.requests,
     )
@@ -119,10 +151,21 @@ def run_alone(
         on_answer=on_answer,
         route=prepared.route,
     )
-    return replace(rung, shots=()), end
+    if guard.why and not end.sent:
+        raise UsageError(f"{guard.why} by the first request", hint="give more by --max-spend-usd")
+    return replace(rung, shots=()), replace(end, stopped=end.stopped or guard.why)
 
 
-def _shots(prepared: Prepared, lone: LoneRung, prompts: PromptMaker, seed: int) -> Iterator[Shot]:
+def _shots(prepared: Prepared, lone: LoneRung, seed: int) -> Iterator[Shot]:
+    prompts = PromptMaker.of(prepared.found, seed=seed)
+    if lone.trace is not None:
+        return _of_trace(prepared, lone, lone.trace, prompts)
+    return _of_one_length(prepared, lone, prompts, seed)
+
+
+def _of_one_length(
+    prepared: Prepared, lone: LoneRung, prompts: PromptMaker, seed: int
+) -> Iterator[Shot]:
     rate = lone.requests_per_s
     starts = starts_s(lone.arrivals, requests_per_s=rate, seed=seed) if rate else None
     for number in count():
@@ -134,6 +177,27 @@ def _shots(prepared: Prepared, lone: LoneRung, prompts: PromptMaker, seed: int) 
             prompt_tokens=lone.prompt_tokens,
             start_s=None if starts is None else next(starts),
         )
+
+
+def _of_trace(
+    prepared: Prepared, lone: LoneRung, trace: str, prompts: PromptMaker
+) -> Iterator[Shot]:
+    from costaudit.record.probing.traced import traced
+    from costaudit.traffic.sample import read_traffic  # loads DuckDB
+
+    requests = traced(read_traffic(trace), prompts, time_scale=lone.time_scale)
+    return (
+        Shot(
+            number=number,
+            call=prepared.dialect.call(
+                Ask(prompt=one.prompt, output_tokens=one.output_tokens), model=prepared.model
+            ),
+            output_tokens=one.output_tokens,
+            prompt_tokens=one.prompt_tokens,
+            start_s=one.start_s,
+        )
+        for number, one in enumerate(requests)
+    )
 
 
 def _assumed(endpoint: Endpoint, listed: Listed, model: str) -> Found:

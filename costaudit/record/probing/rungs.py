@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from costaudit.record.client.load import RungEnd
-    from costaudit.record.probing.guard import Guard
     from costaudit.record.probing.probing import Probing
     from costaudit.recording.rows import Answer, Task
 
@@ -117,7 +116,7 @@ def run_rung(
     guard.ours = concurrency
     recording.drop_answers(task)
     began_s = recording.clock_s()
-    rung = Rung(shots=_booked(guard, shots), concurrency=concurrency, requests=requests)
+    rung = Rung(shots=guard.booked(shots), concurrency=concurrency, requests=requests)
     with keeper:
         end = probing.client(rung, task=task, on_answer=keeper, stop=ending)
         failure = ending.failure(end, probing.found, exact=probing.prompts.exact)
@@ -125,18 +124,6 @@ def run_rung(
         keeper.flush(told, *facts(end), done=None if failure else task)
     if failure is not None:
         raise failure
-
-
-def _booked(guard: Guard, shots: Iterable[Shot]) -> Iterator[Shot]:
-    """The shots as long as the limits allow them, each booked as it is taken."""
-    for taken in shots:
-        if guard.allow(
-            requests=1,
-            prompt_tokens=taken.prompt_tokens or 0,
-            output_tokens=taken.output_tokens,
-        ):
-            return
-        yield taken
 
 
 def _about(end: RungEnd, began_s: float, concurrency: int) -> dict[str, Any]:

@@ -22,11 +22,12 @@ LIVES = 3  # lives of the longest request that the window spans at least
 
 @dataclass(slots=True, kw_only=True)
 class Steady:
-    """Watches the answers of a closed loop; `stop` says when there is nothing more to learn.
+    """Watches the answers of a closed loop; `stop` says when nothing more need be sent.
 
     Steady means: after each of the `concurrency` streams has ended its first request, so that the
-    streams are out of step. The window ends one longest request ago, since what still runs is not
-    counted yet. It spans at least one cycle of the workload, ten batches and three lives.
+    streams are out of step. The window ends one longest request ago: what still runs is not counted
+    yet, and once nothing more is sent, streams were busy until then at least. It spans at least one
+    cycle of the workload, ten batches and three lives.
     """
 
     concurrency: int
@@ -52,14 +53,14 @@ class Steady:
         self.life_s = max(self.life_s, answer.end_s - answer.sent_s)
 
     def stop(self) -> str:
-        """A sentence once the interval is narrow enough, "" before."""
+        """A sentence once the interval is narrow enough or what is sent would end late, else ""."""
         now_s = self.clock_s()
         if self.began_s is None:
             self.began_s = now_s
         if now_s - self.looked_s < LOOK_EVERY_S:
             return ""
         self.looked_s = now_s
-        if now_s - self.began_s > self.longest_s:
+        if now_s + self.life_s - self.began_s > self.longest_s:
             return "the time for the replay is over"
         rate = self.rate()
         if rate is None or not self._long_enough(rate):
