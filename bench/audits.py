@@ -1,11 +1,12 @@
 """Audits of the real vLLM in a row: do they agree, and what does a busy neighbour do to one?
 
-    python bench/audits.py [--audits 3] [--seconds 120] [--neighbour] [--url http://…]
+    python bench/audits.py [--audits 3] [--seconds 120] [--neighbour] [--url URL] [--folder DIR]
 
 Without --url the tests' own vLLM with its tiny model is started (it is installed once: minutes).
 With --neighbour one more audit runs beside a process that burns one core. The bar: no audit takes
 longer than 3 minutes, those in a row agree within 5 % on the cost per token, and the one with a
-neighbour is either refused or its interval still meets theirs.
+neighbour is either refused or its interval still meets theirs. Beside it: the mean TTFT by client
+and server, and whether both count the same tokens. `--folder` keeps the recordings.
 """
 
 from __future__ import annotations
@@ -21,19 +22,31 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from costaudit.measure.rungs import agreement, replay_span
+from costaudit.recording.recording import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 LONGEST_S, MOST_SHARE = 180.0, 0.05
+HEAD = (
+    *("audit", "took", "device-s per 1M tokens", "interval", "fit error"),
+    *("TTFT, client / server, ms", "tokens beyond ours, probes / replay", "load", "dollars"),
+)
 BURN = (sys.executable, "-c", "while True: pass")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One audit: seconds it took, device-seconds per 1M tokens, and why dollars were refused."""
+    """One audit: seconds it took, device-seconds per 1M tokens, and why dollars were refused.
+
+    Attributes:
+        ttft_ms: means by client and server, of requests sent one by one; None: not told.
+        tokens: by the server's counters less ours: over the step probes, and over the replay.
+    """
 
     name: str
     wall_s: float
@@ -42,14 +55,19 @@ class Seen:
     high: float
     refused: str
     fit_error_share: float
+    ttft_ms: tuple[float, float] | None
+    tokens: tuple[float | None, float | None]
     load: float
 
     def __str__(self) -> str:
         """A row of the table."""
         verdict = f"refused: {self.refused}" if self.refused else "claimed"
+        ttft = "–" if self.ttft_ms is None else "{:.1f} / {:.1f}".format(*self.ttft_ms)
+        tokens = " / ".join("–" if n is None else f"{n:+.0f}" for n in self.tokens)
         return (
             f"| {self.name} | {self.wall_s:.0f} s | {self.mean:.1f} | {self.low:.1f} to"
-            f" {self.high:.1f} | {self.fit_error_share:.1%} | {self.load:.1f} | {verdict} |"
+            f" {self.high:.1f} | {self.fit_error_share:.1%} | {ttft} | {tokens} | {self.load:.1f}"
+            f" | {verdict} |"
         )
 
 
@@ -60,12 +78,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--neighbour", action="store_true")
     parser.add_argument("--url")
+    parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = asked.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
         url = asked.url or stack.enter_context(own_vllm())
-        print("| audit | took | device-s per 1M tokens | interval | fit error | load | dollars |")
-        print("|---|---|---|---|---|---|---|")
+        print(f"| {' | '.join(HEAD)} |")
+        print("|---" * len(HEAD) + "|")
         quiet = [shown(f"{n + 1}", url, folder, asked.seconds) for n in range(asked.audits)]
         beside = []
         if asked.neighbour:
@@ -80,7 +100,8 @@ def main() -> int:
 def shown(name: str, url: str, folder: Path, seconds: float) -> Seen:
     """Audit once by the command line, and print the row."""
     began, command = time.monotonic(), [sys.executable, "-m", "costaudit", "profile", url]
-    own = ["--seconds", str(seconds), "--price", "1", "-o", str(folder / name), "--json"]
+    path = folder / f"{name}.costaudit"
+    own = ["--seconds", str(seconds), "--price", "1", "-o", str(path), "--json", "--force"]
     done = subprocess.run(  # noqa: S603 - our own command line
         [*command, *own], check=False, capture_output=True, text=True
     )
@@ -96,10 +117,24 @@ def shown(name: str, url: str, folder: Path, seconds: float) -> Seen:
         high=between["high"],
         refused=document["steptime"]["why"],
         fit_error_share=document["steptime"]["error_p50_share"] or 0.0,
+        ttft_ms=_ttft_ms(document["server"]),
+        tokens=_tokens(path),
         load=os.getloadavg()[0],
     )
     print(seen, flush=True)
     return seen
+
+
+def _ttft_ms(server: Mapping[str, Any]) -> tuple[float, float] | None:
+    both = server.get("agreement", {}).get("ttft_mean_s")
+    return None if both is None else (1e3 * both["client"], 1e3 * both["server"])
+
+
+def _tokens(path: Path) -> tuple[float | None, float | None]:
+    with Recording.read(path) as recording:
+        both, span = agreement(recording), replay_span(recording)
+    name = "generated_tokens"
+    return both and both.foreign.get(name), span and span.foreign.get(name)
 
 
 def bars(quiet: Sequence[Seen], beside: Sequence[Seen]) -> list[str]:

@@ -9,24 +9,36 @@ from costaudit.measure.latency import Latencies
 from costaudit.record.client.process import age_s, peak_rss_bytes
 from costaudit.record.probing.arrivals import TRACE
 from costaudit.record.probing.rung_alone import check_alone, prepare, run_alone
+from costaudit.record.servers.address import base_of
+from costaudit.record.servers.refusal import no_answers
 
 if TYPE_CHECKING:
+    from costaudit.ground.errors import CostauditError
     from costaudit.record.probing.options import ServerOptions
     from costaudit.record.probing.rung_alone import LoneRung
+    from costaudit.recording.rows import Answer
 
 
-def lone_rung(options: ServerOptions, lone: LoneRung) -> dict[str, object]:
-    """The document of one rung; see `rung_document`.
+def lone_rung(
+    options: ServerOptions, lone: LoneRung
+) -> tuple[dict[str, object], CostauditError | None]:
+    """The document of one rung (see `rung_document`), and an error where nothing was answered.
 
     Raises:
         TargetError: the server cannot be reached, or is none.
         UsageError: a flag is wrong, or no model of that name is served.
     """
     check_alone(lone)
+    notes = base_of(options.url)[1]
     prepared = prepare(options)
-    latencies = Latencies(open_loop=lone.open_loop)
-    rung, end = run_alone(prepared, lone, options, on_answer=latencies.add)
-    return rung_document(
+    latencies, last = Latencies(open_loop=lone.open_loop), []
+
+    def take(answer: Answer) -> None:
+        latencies.add(answer)
+        last[:] = [answer]
+
+    rung, end = run_alone(prepared, lone, options, on_answer=take)
+    document = rung_document(
         prepared.endpoint,
         rung,
         end,
@@ -34,9 +46,14 @@ def lone_rung(options: ServerOptions, lone: LoneRung) -> dict[str, object]:
         arrivals=_arrivals(lone),
         dialect=prepared.dialect.name,
         model=prepared.model,
+        notes=notes,
         process_s=age_s(),
         peak_rss_bytes=peak_rss_bytes(),
     )
+    if latencies.answers or not last:
+        return document, None
+    url, model = prepared.endpoint.base_url, prepared.model
+    return document, no_answers(last[0], base_url=url, model=model)
 
 
 def _arrivals(lone: LoneRung) -> dict[str, object]:

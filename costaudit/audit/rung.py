@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from costaudit.measure.latency import Latencies
     from costaudit.record.client.load import Endpoint, Rung, RungEnd
@@ -25,12 +25,14 @@ def rung_document(
     arrivals: Mapping[str, object],
     dialect: str,
     model: str,
+    notes: Sequence[str] = (),
     process_s: float,
     peak_rss_bytes: int,
 ) -> dict[str, object]:
     """Everything that one rung showed, ready for JSON; times in seconds, shares from 0 to 1.
 
-    `arrivals` says when requests were meant to start; empty: in a closed loop. `process_s` is the
+    `arrivals` says when requests were meant to start; empty: in a closed loop; `notes`
+    what was corrected. `process_s` is the
     age of the process: its excess over the load is the rung's fixed time. Percentiles without
     samples are null; `enough` tells whether one is backed by enough of them.
     """
@@ -39,6 +41,7 @@ def rung_document(
         "url": endpoint.base_url,
         "model": model,
         "dialect": dialect,
+        "notes": list(notes),
         "load": {**{name: getattr(rung, name) for name in _LOAD}, **arrivals},
         "began_unix_s": end.began_unix_s,
         "wall_s": end.wall_s,

@@ -112,8 +112,10 @@ def record_alone(asked: Asked, *, as_json: bool) -> None:
         trace=asked.server.trace,
         time_scale=asked.server.time_scale,
     )
-    document = lone_rung(options, rung)
+    document, error = lone_rung(options, rung)
     print_json(document) if as_json else typer.echo(rung_text(document))
+    if error is not None:
+        raise error
 
 
 def undecided(document: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ def rung_text(document: Mapping[str, Any]) -> str:
     load, sent, tokens = document["load"], document["requests"], document["tokens"]
     lines = [
         f"{document['model']} at {document['url']} ({document['dialect']})",
+        *document["notes"],
         (
             f"{load['concurrency']} streams, {sent['sent']} requests, {sent['failed']} failed"
             f" in {figures.duration(document['wall_s'])}"

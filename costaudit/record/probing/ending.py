@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import CostauditError, TargetError
-from costaudit.record.servers.refusal import refusal
+from costaudit.record.servers.refusal import no_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from costaudit.record.probing.keeper import Keeper
     from costaudit.record.servers.found import Found
 
-_REFUSED = 400  # and above: HTTP's own
 _UNFIT = {400, 413, 422}  # how servers refuse what is too long, in many words
 _GUESSED = "the lengths of our prompts are guessed here: give the model's tokenizer by --tokenizer"
 
@@ -59,13 +58,8 @@ class Ending:
             return TargetError(f"the server is gone: {end.stopped}")
         if failed is None or not (self.keeper.broken or self.keeper.silent):
             return None
-        said = failed.error or "the stream ended before its terminator"
-        if failed.status < _REFUSED:
-            kept = "no more answers" if good else "no answer"
-            return TargetError(f"the server gives {kept}: {said}")
-        words = said.partition(": ")[2].removeprefix("data: ")  # Triton's errors are events too
-        url = found.endpoint.base_url
-        error = refusal(failed.status, words.encode(), base_url=url, model=found.model)
+        kept = "no more answers" if good else "no answer"
+        error = no_answers(failed, base_url=found.endpoint.base_url, model=found.model, kept=kept)
         if failed.status in _UNFIT and not exact:
             error.hint = _GUESSED
         return error

@@ -29,6 +29,8 @@ def base_of(given: str) -> tuple[str, tuple[str, ...]]:
         UsageError: it is no http(s) address.
     """
     address, notes = given.strip(), []
+    if address.rstrip("/") in {"http:", "https:"}:
+        raise UsageError(f"{given!r} is no address: it names no host", hint="like http://host:8000")
     if "://" not in address:
         address = f"http://{address}"
         notes.append(f"{given.strip()} has no scheme: taken as {address}")

@@ -13,6 +13,8 @@ from costaudit.record.servers.unreachable import API_KEY_HINT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from costaudit.recording.rows import Answer
+
 _TOO_LONG = re.compile(
     r"context (length|size)|max_model_len|maximum (context|input)|too (long|many tokens)"
     r"|exceed_context|must have less than|longer than",
@@ -21,6 +23,7 @@ _TOO_LONG = re.compile(
 _NO_MODEL = re.compile(
     r"model.*(not exist|not found|unknown|pinned)|unknown model|pinned to", re.IGNORECASE
 )
+_REFUSED = 400  # and above: HTTP's own
 _KEY_REFUSED, _NOT_FOUND, _BUSY = {401, 403}, 404, {429, 503}
 
 
@@ -55,6 +58,17 @@ def refusal(
 
 
 _LOG = "see the server's log"
+
+
+def no_answers(
+    failed: Answer, *, base_url: str, model: str, kept: str = "no answer"
+) -> CostauditError:
+    """The error where requests had nothing but failures for answers, of which `failed` is one."""
+    said = failed.error or "the stream ended before its terminator"
+    if failed.status < _REFUSED:
+        return TargetError(f"the server gives {kept}: {said}", hint=_LOG)
+    told = said.partition(": ")[2].removeprefix("data: ")  # Triton's errors are events too
+    return refusal(failed.status, told.encode(), base_url=base_url, model=model)
 
 
 def words(body: bytes) -> str:
