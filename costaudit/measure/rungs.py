@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from costaudit.recording.rows import Answer
 
 METER = "server"  # of the server's own metrics
+ONE_BY_ONE = ("alone", "warm")  # tasks whose requests do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +91,18 @@ def agreement(recording: Recording) -> Agreement | None:
 
 
 def _alone(recording: Recording) -> CrossCheck | None:
-    """Both sides over the warm-up, whose requests come one by one.
+    """Both sides over requests that come one by one; of older recordings the warm-up.
 
     Of a burst, most of the difference is the queue in front of the server's own clock.
     """
-    about = recording.facts().get("rung", {}).get("warm")
+    facts = recording.facts().get("rung", {})
+    task = next((name for name in ONE_BY_ONE if recording.answers(name)), ONE_BY_ONE[-1])
+    about = facts.get(task)
     if about is None or not isinstance(about.value, dict):
         return None
     from_s, gauges = float(about.value["t_s"]), recording.gauges(METER)
     told = server_span(gauges, from_s=from_s, to_s=from_s + float(about.value["wall_s"]))
-    return cross_check(told, recording.answers("warm"), front_end_s=_front_end_s(recording))
+    return cross_check(told, recording.answers(task), front_end_s=_front_end_s(recording))
 
 
 def _front_end_s(recording: Recording) -> float | None:

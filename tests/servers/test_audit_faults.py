@@ -141,10 +141,10 @@ LIMITS = {
 @pytest.mark.parametrize(("flags", "says"), LIMITS.values(), ids=LIMITS.keys())
 def test_a_limit_ends_it_and_the_recording_is_kept(tmp_path, flags, says):
     path = tmp_path / "run.costaudit"
-    queue = (lambda: 100 if paced.generations > 40 else 0) if "--abort-at" in flags else None
+    queue = (lambda: 100 if paced.generations > 15 else 0) if "--abort-at" in flags else None
     paced = Paced(waiting=queue)
     with paced_server(paced) as url:
-        done = profile(url, path, *flags)
+        done = profile(url, path, *flags, seconds=2 * SECONDS)
     assert done.returncode == 3
     assert says in sentence_of(done)
     assert paced.running == 0

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Stage = Callable[["Probing", Task], None]
 
 WARM_PROMPT, WARM_OUTPUT, WARM_REQUESTS = 32, 8, 24
+ALONE_PROMPT, ALONE_REQUESTS = 512, 8
 STEADY_RUNS, STEADY_SHARE = 4, 0.15
 REST_SHARE = 1 - timing.WARM_SHARE - timing.STEPS_SHARE / 2  # behind the first round
 
@@ -42,15 +43,13 @@ def first_tasks(options: ServerOptions) -> tuple[Task, ...]:
     shares = timing.STEPS_SHARE + timing.REPLAY_SHARE + timing.LADDER_SHARE
     return (
         Task(id="warm", kind="warm", spec={"purpose": "warm", "est_s": 2.0}),
+        Task(id="alone", kind="alone", spec={"purpose": "alone", "est_s": 2.0}),
         Task(id="design", kind="design", spec={"est_s": options.time_budget_s * shares}),
     )
 
 
 def warm(probing: Probing, task: Task) -> None:
     """Small requests one after the other until their times settle, or their time is over."""
-    probing.settle()  # both sides' TTFTs are compared over these requests: none waits for another
-    if (told := front_end(probing)) is not None:
-        probing.recording.add(told)
     timing.begin(probing.recording)
     budget_s = probing.options.time_budget_s
     last: list[float] = []
@@ -84,6 +83,38 @@ def warm(probing: Probing, task: Task) -> None:
             f" {timing.LONGEST_WARM_SHARE * budget_s:.0f} s",
             hint="is it busy? else give it more time with --seconds",
         )
+
+
+def alone(probing: Probing, task: Task) -> None:
+    """Prompts of some length one after the other, over which both sides' TTFTs are compared.
+
+    None waits for another, and none generates a second token: where engine and front end share
+    cores, the next step would keep the first token from being written out.
+    """
+    probing.settle()
+    if (told := front_end(probing)) is not None:
+        probing.recording.add(told)
+    if probing.asked_s is None:  # there is nothing to compare with
+        probing.recording.add(done=task.id)
+        return
+    prompt = max(1, min(ALONE_PROMPT, probing.context_tokens // 4))
+    budget_s = timing.ALONE_SHARE * probing.options.time_budget_s
+    began_s = timing.spent_s(probing)
+
+    def in_time() -> Iterator[Shot]:
+        for shot in cold_shots(probing, [(prompt, 1)] * ALONE_REQUESTS):
+            if timing.spent_s(probing) - began_s > budget_s:
+                return
+            yield shot
+
+    run_rung(
+        probing,
+        task.id,
+        in_time(),
+        requests=ALONE_REQUESTS,
+        concurrency=1,
+        longest_s=timing.LONGEST_WARM_SHARE * probing.options.time_budget_s,
+    )
 
 
 def design(probing: Probing, task: Task) -> None:
@@ -159,6 +190,7 @@ def _timed(task: Task, est_s: float) -> Task:
 STAGES: Mapping[str, Stage] = MappingProxyType(
     {
         "warm": warm,
+        "alone": alone,
         "design": design,
         "rung": step_rung,
         "rounds": rounds,
@@ -172,6 +204,7 @@ STAGES: Mapping[str, Stage] = MappingProxyType(
 DOING: Mapping[str, str] = MappingProxyType(
     {
         "warm": "warming the server up",
+        "alone": "comparing with the server's own clock",
         "design": "sizing the probes",
         "rung": "timing prefill and decode steps",
         "rounds": "sizing the probes",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from costaudit.record.probing.probing import Probing
     from costaudit.recording.recording import Recording
 
-WARM_SHARE = 0.06
+WARM_SHARE, ALONE_SHARE = 0.06, 0.03
 STEPS_SHARE, REPLAY_SHARE, LADDER_SHARE = 0.38, 0.40, 0.12
 # On top of the budget, where they were asked for.
 OPEN_SHARE, PRESSURE_SHARE = 0.4, 0.5
