@@ -25,6 +25,7 @@ from costaudit.record.client.run import run_rung
 from costaudit.record.dialects.openai_chat import OpenAIChat
 
 if TYPE_CHECKING:
+    from costaudit.record.client.load import RungEnd
     from costaudit.recording.rows import Answer
 
 BAR_MB, FLAT_MB = 80.0, 2.0
@@ -42,42 +43,39 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     rss_mb: dict[int, float] = {}
-    own, seen, began_s = psutil.Process(), Latencies(open_loop=False), time.monotonic()
-
-    def take(answer: Answer) -> None:
-        seen.add(answer)
-        if seen.answers % (asked.requests // LOOKS) == 0:
-            rss_mb[seen.answers] = own.memory_info().rss / 1e6
-
-    with tempfile.TemporaryDirectory() as folder:
-        options = ["-t", "0", "-i", "0", "-b"]
-        with serving(build(Path(folder)), options, tokens=asked.tokens) as url:
-            end = run_rung(
-                Endpoint(base_url=url),
-                OpenAIChat(),
-                Rung(
-                    shots=shots(asked.requests, asked.tokens),
-                    concurrency=asked.streams,
-                    requests=asked.requests,
-                ),
-                task="memory",
-                on_answer=take,
-            )
-    row = {
-        "requests": end.sent,
-        "failed": end.failed,
-        "streams": asked.streams,
-        "took_s": time.monotonic() - began_s,
-        "rss_mb": rss_mb,
-    }
+    began_s = time.monotonic()
+    end = load(asked.requests, asked.streams, asked.tokens, rss_mb)
+    took_s = time.monotonic() - began_s
     if asked.json:
-        print(json.dumps(row))
+        print(json.dumps({"failed": end.failed, "took_s": took_s, "rss_mb": rss_mb}))
     else:
-        print(f"{end.sent} requests, {end.failed} failed, {row['took_s']:.0f} s")
+        print(f"{end.sent} requests, {end.failed} failed, {took_s:.0f} s")
         for answers, mb in rss_mb.items():
             print(f"after {answers:>9,} answers {mb:.1f} MB")
     looks = [*rss_mb.values()]
     return int(end.failed > 0 or looks[-1] > BAR_MB or looks[-1] - looks[0] > FLAT_MB)
+
+
+def load(requests: int, streams: int, tokens: int, rss_mb: dict[int, float]) -> RungEnd:
+    """Run the rung; `rss_mb` gets this process's memory by the number of answers so far."""
+    own, seen = psutil.Process(), Latencies(open_loop=False)
+
+    def take(answer: Answer) -> None:
+        seen.add(answer)
+        if seen.answers % max(1, requests // LOOKS) == 0:
+            rss_mb[seen.answers] = own.memory_info().rss / 1e6
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(build(Path(folder)), ["-t", "0", "-i", "0", "-b"], tokens=tokens) as url,
+    ):
+        return run_rung(
+            Endpoint(base_url=url),
+            OpenAIChat(),
+            Rung(shots=shots(requests, tokens), concurrency=streams, requests=requests),
+            task="memory",
+            on_answer=take,
+        )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from costaudit.probe.draw import declared_lengths, summary
@@ -15,9 +16,7 @@ from costaudit.record.probing.workload_shots import cycled, drawn_requests, turn
 from costaudit.recording.rows import Fact, RequestRow, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from costaudit.record.client.load import RungEnd, Shot
+    from costaudit.ground.steady import Rate
     from costaudit.record.probing.pace import Pace
     from costaudit.record.probing.probing import Probing
     from costaudit.recording.rows import Answer
@@ -69,47 +68,40 @@ def replay_rung(probing: Probing, task: Task) -> None:
     and nothing of ours runs on. It is cut only where that takes too long.
     """
     drawn = drawn_requests(probing)
-    concurrency = probing.concurrency
+    turns = turns_of(probing, drawn)
     steady = Steady(
-        concurrency=concurrency,
+        concurrency=probing.concurrency,
         cycle=len(drawn),
         half_share=probing.options.precision_share,
         longest_s=float(str(task.spec["est_s"])),
     )
-
-    turns = turns_of(probing, drawn)
-
-    def until_known() -> Iterator[Shot]:
-        for shot in cycled(probing, drawn, turns=turns):
-            if steady.stop():
-                return
-            yield shot
 
     def watch(answer: Answer) -> None:
         steady.watch(answer)
         if turns is not None:
             turns.watch(answer)
 
-    def facts(_: RungEnd) -> tuple[Fact, ...]:
-        rate = steady.rate()
-        if rate is None:
-            why = "the replay ended before its streams were out of step"
-            return (Fact(subject="replay", name="steady", value=None, why=why),)
-        value = {"from_s": rate.from_s, "to_s": rate.to_s, "half_share": rate.half_share}
-        return (Fact(subject="replay", name="steady", value=value, unit="s"),)
-
     run_rung(
         probing,
         task.id,
-        until_known(),
+        takewhile(lambda _: not steady.stop(), cycled(probing, drawn, turns=turns)),
         requests=len(drawn) * MOST_CYCLES,
-        concurrency=concurrency,
+        concurrency=steady.concurrency,
         longest_s=OVERTIME * steady.longest_s,
         kind=task.id,
         watch=watch,
-        facts=facts,
+        facts=lambda _: (_fact(steady.rate()),),
     )
     probing.settle()  # what the server counted of it is not to be mixed with the ladder
+
+
+def _fact(rate: Rate | None) -> Fact:
+    """The steady part of the replay."""
+    if rate is None:
+        why = "the replay ended before its streams were out of step"
+        return Fact(subject="replay", name="steady", value=None, why=why)
+    value = {"from_s": rate.from_s, "to_s": rate.to_s, "half_share": rate.half_share}
+    return Fact(subject="replay", name="steady", value=value, unit="s")
 
 
 def ladder_rung(probing: Probing, task: Task) -> None:
