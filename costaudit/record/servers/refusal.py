@@ -66,7 +66,7 @@ def no_answers(
     """The error where requests had nothing but failures for answers, of which `failed` is one."""
     said = failed.error or "the stream ended before its terminator"
     if failed.status < _REFUSED:
-        return TargetError(f"the server gives {kept}: {said}", hint=_LOG)
+        return TargetError(f"the server gives {kept}: {said}")
     told = said.partition(": ")[2].removeprefix("data: ")  # Triton's errors are events too
     return refusal(failed.status, told.encode(), base_url=base_url, model=model)
 
