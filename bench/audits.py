@@ -134,7 +134,8 @@ def _tokens(path: Path) -> tuple[float | None, float | None]:
     with Recording.read(path) as recording:
         both, span = agreement(recording), replay_span(recording)
     name = "generated_tokens"
-    return both and both.foreign.get(name), span and span.foreign.get(name)
+    probes = None if both is None else both.foreign.get(name)
+    return probes, None if span is None else span.foreign.get(name)
 
 
 def bars(quiet: Sequence[Seen], beside: Sequence[Seen]) -> list[str]:

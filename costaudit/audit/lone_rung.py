@@ -31,7 +31,8 @@ def lone_rung(
     check_alone(lone)
     notes = base_of(options.url)[1]
     prepared = prepare(options)
-    latencies, last = Latencies(open_loop=lone.open_loop), []
+    latencies = Latencies(open_loop=lone.open_loop)
+    last: list[Answer] = []
 
     def take(answer: Answer) -> None:
         latencies.add(answer)

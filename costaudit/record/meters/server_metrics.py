@@ -56,7 +56,7 @@ class ServerMetrics:
         self._state = _state(State.OK, f"scraped at {source.url}")
         self._failures = 0
         self._read_s = float("-inf")
-        self.asked_s = float("-inf")  # when the latest page that came was asked for
+        self._asked_s = float("-inf")
         self._last: dict[str, Quantity] = {}
         self._written: dict[str, Quantity] = {}
 
@@ -85,19 +85,23 @@ class ServerMetrics:
         self._failures = 0
         took_s = time.monotonic() - began
         rows = self._rows(self._quantities(reply), t_s + took_s, took_s)
-        self.asked_s = t_s
+        self._asked_s = t_s
         return rows
 
     def try_once(self) -> None:
         """Read the page to see what is there; nothing of it counts as written."""
         self.sample(0.0)
-        self._read_s = self.asked_s = float("-inf")
+        self._read_s = self._asked_s = float("-inf")
         self._written = {}
 
     def last(self, name: str) -> float | None:
         """The quantity's latest value; None where the page has none."""
         found = self._last.get(name)
         return None if found is None else found.value
+
+    def asked_s(self) -> float:
+        """When the latest page that came was asked for, in seconds of the recording."""
+        return self._asked_s
 
     def instruments(self) -> tuple[Instrument, ...]:
         """The state of the scraping."""

@@ -62,7 +62,7 @@ def attach(recording: Recording, options: ServerOptions) -> Attached:
     found = answered.found
     _check_same(recording, found)
     meters, absent, metrics = _meters(found)
-    level = metrics.last if metrics is not None else _untold
+    level: Callable[[str], float | None] = _untold if metrics is None else metrics.last
     probing = Probing(
         recording=recording,
         options=options,
@@ -72,7 +72,7 @@ def attach(recording: Recording, options: ServerOptions) -> Attached:
         client=partial(run_rung, found.endpoint, found.dialect),
         guard=_guard(recording, options, lambda: level(WAITING)),
         level=level,
-        asked_s=None if metrics is None else lambda: metrics.asked_s,
+        asked_s=None if metrics is None else metrics.asked_s,
     )
     rows: tuple[Fact | Instrument, ...] = (*_facts(options, answered), *about_software(), *absent)
     return Attached(probing=probing, meters=meters, rows=rows)
