@@ -44,7 +44,7 @@ def costaudit(*arguments, **environ):
     )
 
 
-def profiled(server, path, *flags, seconds=14):
+def profiled(server, path, *flags, seconds=20):
     """The document of an audit; with dollars, or else inconclusive for a reason."""
     own = ("--seconds", str(seconds), "--price", PRICE, "-o", str(path), "--json", "--force")
     done = costaudit("profile", server.base_url, *own, *flags)
@@ -83,7 +83,7 @@ def vllm_audit(vllm_server, tmp_path_factory):
     """(document, recording): of two tries the first that had the machine for itself."""
     for _ in range(2):
         path = tmp_path_factory.mktemp("vllm") / "run.costaudit"
-        document = profiled(vllm_server, path, seconds=24)
+        document = profiled(vllm_server, path, seconds=30)
         if document["server"]["agreement"].get("agrees"):
             break
     return document, path
@@ -163,7 +163,7 @@ def test_triton_decoupled(triton_server, tmp_path):
 def test_triton_with_dynamic_batching(triton_server, tmp_path):
     """It answers in one piece and counts no tokens."""
     flags = ("--model", "tiny_batch", "--tokenizer", str(triton_server.model_dir))
-    document = profiled(triton_server, tmp_path / "run.costaudit", *flags, seconds=12)
+    document = profiled(triton_server, tmp_path / "run.costaudit", *flags, seconds=15)
     check_whole(document)
     assert document["target"]["knobs"]["dynamic_batching"]["value"] is True
 
@@ -188,7 +188,7 @@ def counted(server, *names):
 
 def stopped_in_the_replay(server, path, sign):
     """Start an audit, stop it by a signal once the replay runs; (exit code, what it said)."""
-    own = ("--seconds", "12", "--price", PRICE, "-o", str(path))
+    own = ("--seconds", "15", "--price", PRICE, "-o", str(path))
     process = subprocess.Popen(
         command("profile", server.base_url, *own), stderr=subprocess.PIPE, text=True
     )
@@ -239,7 +239,7 @@ def test_other_people_s_requests_are_told_of(vllm_server, tmp_path):
     for other in others:
         other.start()
     try:
-        document = profiled(vllm_server, tmp_path / "run.costaudit", seconds=12)
+        document = profiled(vllm_server, tmp_path / "run.costaudit", seconds=15)
     finally:
         over.set()
         for other in others:
@@ -261,7 +261,7 @@ def test_a_busy_neighbour_is_never_a_narrow_wrong_cost(vllm_audit, vllm_server, 
     quiet = vllm_audit[0]["bill"]
     burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        document = profiled(vllm_server, tmp_path / "run.costaudit", seconds=24)
+        document = profiled(vllm_server, tmp_path / "run.costaudit", seconds=30)
     finally:
         burner.kill()
         burner.wait()

@@ -43,7 +43,7 @@ class OpenAIChat(JsonEvents[_Event]):
     name = "openai_chat"
     decoder = msgspec.json.Decoder(_Event)
     framing = Framing.SSE
-    texts = (b"content", b"reasoning", b"reasoning_content")
+    texts: tuple[bytes, ...] = (b"content", b"reasoning", b"reasoning_content")
     takes_token_ids = False
 
     def __init__(self, fields: Fields | None = None, *, path: str = "/v1/chat/completions") -> None:

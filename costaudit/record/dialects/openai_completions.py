@@ -29,7 +29,7 @@ class OpenAICompletions(JsonEvents[_Event]):
     name = "openai_completions"
     decoder = msgspec.json.Decoder(_Event)
     framing = Framing.SSE
-    texts = (b"text",)
+    texts: tuple[bytes, ...] = (b"text",)
 
     def __init__(self, fields: Fields | None = None, *, path: str = "/v1/completions") -> None:
         self.fields = fields or Fields()
