@@ -83,6 +83,9 @@ def press(probing: Probing, task: Task) -> None:
             why = "the time set aside for it was over"
         else:
             _run(probing, load, rung, until_s)
+            ended_s = probing.recording.clock_s()
+            probing.settle()  # the counters of one rung are not to be mixed with the next
+            until_s += probing.recording.clock_s() - ended_s
     probing.recording.add(Fact(subject=SUBJECT, name=ENDED, value=why), done=task.id)
 
 
@@ -173,7 +176,6 @@ def _run(probing: Probing, load: _Load, rung: tuple[int, int | None], until_s: f
         stop=strain.stop,
         facts=facts,
     )
-    probing.settle()  # the counters of one rung are not to be mixed with the next
 
 
 def _shots(probing: Probing, load: _Load, prompt: int | None, requests: int) -> Iterator[Shot]:
