@@ -29,6 +29,7 @@ from gpu.rows import Row, Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from gpu.changes import Changes
     from gpu.recorded import Recorded
 
 NO_GPU, MISSED = 5, 1
@@ -36,20 +37,21 @@ RESULTS = Path(__file__).resolve().parent / "results"
 OLDEST = (9, 0)  # compute capability of Hopper
 # Parts of the whole time by subject, in their order; 0.04 are left for loading and for the end.
 SHARES: Mapping[str, float] = {
-    "recording": 0.18,
+    "recording": 0.19,
     "phases": 0.12,
     "bytes": 0.18,
     "step time": 0.09,
-    "weights": 0.07,
+    "weights": 0.06,
     "KV cache": 0.02,
-    "continuous-batching": 0.07,
+    "continuous-batching": 0.05,
     "cuda-graphs": 0.05,
-    "orders": 0.04,
+    "orders": 0.06,
     "overhead": 0.06,
-    "classics": 0.02,
+    "classics": 0.03,
     "quality": 0.03,
-    "ramp": 0.03,
+    "ramp": 0.02,
 }
+_RECORD_PART = 0.5  # of its time; the rest is for loading, and for compiling the what-if engine
 _NCU_PART = 0.3  # of the time for bytes, for each of the two runs under ncu
 
 
@@ -90,7 +92,7 @@ def _subjects(
     changes = Changes(bed, recorded, model)
     part = {name: share * asked.seconds for name, share in SHARES.items()}
     # A rehearsal times nothing that counts: it should be over soon.
-    record_s = 2.0 if asked.rehearse else part["recording"] * 0.7
+    record_s = 2.0 if asked.rehearse else part["recording"] * _RECORD_PART
     return {
         "recording": lambda: recorded.rows(record_s),
         "phases": lambda: steps.phases(bed),
@@ -98,8 +100,8 @@ def _subjects(
         "step time": model.rows,
         "weights": changes.weights,
         "KV cache": changes.cache,
-        "continuous-batching": lambda: changes.batches("continuous-batching", part["orders"]),
-        "cuda-graphs": lambda: _graphs(changes, part["orders"]),
+        "continuous-batching": lambda: changes.batches("continuous-batching"),
+        "cuda-graphs": lambda: _graphs(changes),
         "orders": lambda: orders.rows(bed, recorded),
         "overhead": lambda: overhead.rows(bed),
         "classics": lambda: steps.classics(bed),
@@ -108,12 +110,12 @@ def _subjects(
     }, recorded
 
 
-def _graphs(changes: Any, seconds: float) -> Iterable[Row]:
+def _graphs(changes: Changes) -> Iterable[Row]:
     """The last prediction, and what all of them come to."""
     if changes.bed.rehearsal:
         yield Row(what="cuda-graphs", value=None, why="a CPU launches no kernels")
     else:
-        yield from changes.batches("cuda-graphs", seconds)
+        yield from changes.batches("cuda-graphs")
     yield from changes.summary()
 
 

@@ -82,7 +82,7 @@ FULL = Sizes(
     config=LLAMA_8B, dtype="bfloat16", prompt=4096, long_prompt=32_768, shared_prompt=2048,
     context=4096, rows=(1, 32, 256), all_rows=(1, 4, 16, 32, 64, 128, 256, 512), kv=(64, 4096),
     held_out=30, most_rows=32, most_tokens=2048, ramp_bytes=130 * GIB, text_tokens=2048,
-    span_s=1.2, replayed=tuple((256 + 64 * n, 48 + 16 * n) for n in range(16)), repeats=5,
+    span_s=1.2, replayed=tuple((256 + 64 * n, 16 + 8 * n) for n in range(16)), repeats=5,
     traced_layers=8,
 )  # fmt: skip
 REHEARSED = Sizes(

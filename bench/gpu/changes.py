@@ -11,14 +11,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from costaudit.ground.stats import median
+from costaudit.plan.prediction import COST, predict
 from costaudit.playbook.precision import quantized
 from costaudit.playbook.step import Edge
 from costaudit.playbook.steps import kv_cache_quantization, w8a8, weight_quantization
 from costaudit.record.engines.low_bit import why_not
+from costaudit.record.paired_round import LATENCIES, run_round
 from costaudit.target.load import decode_load
-from costaudit.verify.local import measure_local
-from costaudit.verify.verify import VerifyOptions, judge, steps_of
+from costaudit.verify.local import batches_of, changes_on
+from costaudit.verify.verify import steps_of
 from costaudit.whatif.scenario import KvLayout
+from gpu.recorded import RECORDED
 from gpu.rows import Row
 from gpu.steps import CAPTURED, step_s
 
@@ -79,27 +82,26 @@ class Changes:
         told = self._predicted(kv_cache_quantization.STEP.change, rows, context)
         yield from self._held(what, now / was, told)
 
-    def batches(self, step: str, seconds: float) -> Iterator[Row]:
-        """The recorded batches with a step of the playbook and without, in turns."""
+    def batches(self, step_id: str) -> Iterator[Row]:
+        """The recorded batches with a step of the playbook and without, A-B-B-A."""
         judged = self.recorded.known()
-        options = VerifyOptions(
-            run=self.recorded.path,
-            steps=(step,),
-            target=str(self.bed.target),
-            rounds=4,
-            seconds=seconds,
-        )
-        measured = measure_local(
-            options.run, options.steps, target=options.target, baseline=None,
-            rounds=options.rounds, seconds=seconds, progress=lambda _: None, opener=self.bed.opener,
-        )  # fmt: skip
-        verified = judge(options, judged, steps_of(options.steps), measured)
-        for figure in verified.figures:
-            what = f"{step}: {figure.metric}"
-            if figure.measured is None or figure.measured.mid <= 0:
-                yield Row(what=what, value=None, why=figure.why)
+        told = predict(steps_of((step_id,)), judged.situation.scenario, draws=0).ratios
+        changed = replace(RECORDED, **changes_on("cuda")[step_id])
+        base, new = self.bed.opened(RECORDED), self.bed.opened(changed)
+        try:
+            batches = batches_of(judged.derived.requests)
+            found = run_round({"base": base, "new": new}, batches, swapped=False)
+        finally:
+            new.close()
+            base.close()
+            self.bed.free()
+        logs = {COST: found.log()} | {name: found.latency_log(name) for name in LATENCIES}
+        for metric, log in logs.items():
+            if metric not in told or math.isnan(log):
+                why = "one of the two sides does not tell it"
+                yield Row(what=f"{step_id}: {metric}", value=None, why=why)
             else:
-                yield from self._held(what, figure.measured.mid, figure.predicted.mid)
+                yield from self._held(f"{step_id}: {metric}", math.exp(log), told[metric].mid)
 
     def summary(self) -> Iterator[Row]:
         """The median over all predictions that were tried."""

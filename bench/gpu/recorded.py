@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.sections import measured_sections
 from costaudit.audit.situation import AuditOptions, Judged, read_situation
-from costaudit.record.options import ProfileOptions
+from costaudit.record.options import EngineSettings, ProfileOptions
 from costaudit.record.profile import record_profile
 from gpu.rows import Row
 
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
     from gpu.bed import Bed
 
-BATCH = 16
-REHEARSED: Mapping[str, Any] = {"requests": 4, "scale": 0.01, "rounds": 2, "replay_rounds": 1}
+RECORDED = EngineSettings(cache="static")  # graphs can be put over it, and nothing else changes
+# Three batches: with one there is nothing that could join when a row ends. They are short, since
+# run kernel by kernel a step takes long.
+WORKLOAD: Mapping[str, Any] = {"batch_size": 8, "requests": 24, "scale": 0.125}
+REHEARSED: Mapping[str, Any] = {
+    "batch_size": 2, "requests": 4, "scale": 0.01, "rounds": 2, "replay_rounds": 1,
+    "kv_budget_bytes": 8 << 20,
+}  # fmt: skip
 BYTES_BARS = {"decode": 0.05, "prefill": 0.15}
 
 
@@ -31,18 +37,15 @@ class Recorded:
 
     def rows(self, seconds: float) -> Iterator[Row]:
         """Record within these device seconds, audit, tell."""
-        batch = 2 if self.bed.rehearsal else BATCH
         options = ProfileOptions(
             target=str(self.bed.target),
             path=self.path,
             device=self.bed.device,
             dtype=self.bed.sizes.dtype,
             dummy_weights=True,
-            batch_size=batch,
-            cache="static",  # graphs can be put over it, and nothing else changes with them
+            cache=RECORDED.cache,
             time_budget_s=seconds,
-            kv_budget_bytes=(8 << 20) if self.bed.rehearsal else None,
-            **(REHEARSED if self.bed.rehearsal else {}),
+            **(REHEARSED if self.bed.rehearsal else WORKLOAD),
         )
         record_profile(options, progress=lambda _: None, opener=self.bed.opener)
         self.bed.free()

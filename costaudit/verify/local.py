@@ -12,7 +12,6 @@ from costaudit.plan.prediction import COST
 from costaudit.record.options import from_meta
 from costaudit.record.paired import PairedOptions, record_paired
 from costaudit.record.paired_round import LATENCIES
-from costaudit.record.profile import open_engine
 from costaudit.recording.recording import Recording
 from costaudit.verify.measured import Measured
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from costaudit.record.options import Listener
-    from costaudit.record.profile import Opener
     from costaudit.recording.rows import RequestRow
 
 # What a step means for an engine in this process; a step that is not here was made by the user.
@@ -55,7 +53,6 @@ def measure_local(
     rounds: int,
     seconds: float,
     progress: Listener,
-    opener: Opener = open_engine,
 ) -> Measured:
     """Run the recording's own batches on both sides, A-B-B-A.
 
@@ -64,8 +61,7 @@ def measure_local(
         TargetError: a side is no target, failed, or both do not fit into the memory.
     """
     asked = _turns(run, steps, target, baseline)
-    asked = replace(asked, rounds=rounds, seconds=seconds)
-    paired = record_paired(asked, progress=progress, opener=opener)
+    paired = record_paired(replace(asked, rounds=rounds, seconds=seconds), progress=progress)
     logs = {COST: [each.log() for each in paired.rounds]}
     logs |= {name: [each.latency_log(name) for each in paired.rounds] for name in LATENCIES}
     told = {name: rows for name, rows in logs.items() if not any(map(math.isnan, rows))}

@@ -52,7 +52,7 @@ def obeying(monkeypatch, ratio, *, noise=0.004):
     """Turns of two sides of which one really takes `ratio` of the other's time."""
     rng, asked = random.Random(1), []
 
-    def record_paired(options, *, progress, opener):
+    def record_paired(options, *, progress):
         asked.append(options)
         seconds = [
             {"base": {"stream": rng.gauss(1, noise)}, "new": {"stream": rng.gauss(ratio, noise)}}
