@@ -161,12 +161,32 @@ def test_windows_are_not_captured(opened):
         engine.prepare_decode(seqs=1, context_tokens=8, steps=2)
 
 
-def test_blocks_are_compiled_in_their_place(monkeypatch):
-    compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda block, **how: compiled.append(block))
+@pytest.mark.slow
+def test_every_block_is_compiled_once_and_answers_as_before(monkeypatch):
+    """Traced only; dynamo itself would give up after so many blocks as its limit says."""
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
+    ids, blocks = torch.tensor([[5], [6]]), 3
+    told = {}
+    for name in ("plain", "compiled"):
+        model = tiny("GQA", num_hidden_layers=blocks)
+        if name == "compiled":
+            compile_blocks(model, backend="eager")
+        engine = wrap_model(model, settings=EngineSettings(cache="static"))
+        engine.prepare_decode(seqs=2, context_tokens=8, steps=2).run()
+        torch.manual_seed(5)
+        with torch.inference_mode():
+            told[name] = engine._forward("decode", ids, engine._filled(2, 8, 10)).tolist()
+        engine.close()
+    assert told["plain"] == told["compiled"]
+    assert counters["stats"]["unique_graphs"] == blocks
+    assert not counters["unimplemented"]
+
+
+def test_a_model_that_does_not_name_its_blocks_is_not_compiled():
     model = tiny("GQA")
-    compile_blocks(model)
-    assert compiled == list(model.model.layers)
     model._no_split_modules = None
     with pytest.raises(UsageError, match="which its blocks are"):
         compile_blocks(model)

@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from costaudit.record.engines.fp8_cache import fp8_static_cache, is_static
+from costaudit.record.engines.step_graph import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,8 @@ def filled_cache(model: Any, *, seqs: int, tokens: int, room: int = 0, fp8: bool
     """
     if tokens == 0:
         return empty_cache(model, room=room, fp8=fp8)
-    sample = model(random_ids(model, 1, 1), past_key_values=empty_cache(model), use_cache=True)
+    with untouched(model):
+        sample = model(random_ids(model, 1, 1), past_key_values=empty_cache(model), use_cache=True)
     if not all(_writable(layer) for layer in sample.past_key_values.layers):
         return _prefilled(model, seqs, tokens, empty_cache(model, room=room, fp8=fp8))
     cache = empty_cache(model, room=room, fp8=fp8)

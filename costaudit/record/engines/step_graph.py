@@ -8,6 +8,7 @@ itself can be tried there.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from costaudit.ground.errors import UsageError
@@ -15,7 +16,9 @@ from costaudit.record.engines.fp8_cache import is_static
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
+_WAYS = 4  # in which a block is called: prompts or single tokens, into a new cache or a filled one
 _WARM_UPS = 3  # kernels are loaded and tuned by their first runs, which must not be captured
 
 
@@ -88,7 +91,8 @@ def _graph_of(
     here.wait_stream(aside)
     restore()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Other threads, such as the sampler's, may ask the driver something meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         result = work()
     return graph.replay, result
 
@@ -109,11 +113,11 @@ def _plain(
     return replay, tokens
 
 
-def compile_blocks(model: Any) -> None:
+def compile_blocks(model: Any, *, backend: str = "inductor") -> None:
     """Fuse what a decoder block does between its matrix products, by torch.compile.
 
-    All blocks of a model share one compilation. The block is what the model itself says must not be
-    split over devices.
+    A block is what the model itself says must not be split over devices. Each is traced by itself,
+    since it knows its place in the cache; the kernels of the first are found again by all others.
 
     Raises:
         UsageError: the model does not say which its blocks are.
@@ -125,5 +129,19 @@ def compile_blocks(model: Any) -> None:
             "this model does not say which its blocks are, so they are not compiled",
             hint="--graphs captured does without",
         )
+    import torch
+
+    config: Any = torch._dynamo.config  # noqa: SLF001 - where torch keeps it
+    # Else it gives up after eight blocks and runs the others as they were.
+    config.recompile_limit = max(config.recompile_limit, _WAYS * len(blocks))
     for block in blocks:
-        block.compile(dynamic=False)
+        block.compile(dynamic=False, backend=backend)
+
+
+def untouched(model: Any) -> AbstractContextManager[Any]:
+    """While it is open, what was compiled runs as it was: a single look is not worth compiling."""
+    import torch
+
+    if all(module._compiled_call_impl is None for module in model.modules()):  # noqa: SLF001
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")
