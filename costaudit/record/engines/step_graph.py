@@ -144,4 +144,5 @@ def untouched(model: Any) -> AbstractContextManager[Any]:
 
     if all(module._compiled_call_impl is None for module in model.modules()):  # noqa: SLF001
         return nullcontext()
-    return torch.compiler.set_stance("force_eager")
+    eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return eager
