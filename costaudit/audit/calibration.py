@@ -13,7 +13,7 @@ from costaudit.traffic.traffic import Request, Traffic
 from costaudit.whatif.calibrate import STEP, calibrate
 from costaudit.whatif.fit import judged
 from costaudit.whatif.scenario import Prices
-from costaudit.whatif.seen_load import BRIEF_S, USUAL_SHARE, SeenLoad
+from costaudit.whatif.seen_load import BRIEF_S, SeenLoad, disturbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,9 +46,9 @@ def served_step_time(recording: Recording, derived: Derived) -> StepTime:
     loads = served_loads(recording)
     scenario = scenario_of(metrics, derived.requests, fitted, Prices(usd_per_device_h=None))
     knobs = _roomy(scenario.knobs, metrics, loads)
-    disturbed = {load.name: math.hypot(1.0, load.taken_share / USUAL_SHARE) for load in loads}
+    doubts = {load.name: math.hypot(1.0, disturbed(load.taken_share)) for load in loads}
     points = [
-        replace(_typical(point), doubt=disturbed.get(step.task, 1.0))
+        replace(_typical(point), doubt=doubts.get(step.task, 1.0))
         for point, step in zip(step_points(derived.steps), derived.steps, strict=True)
     ]
     calibrated = calibrate(

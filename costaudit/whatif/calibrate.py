@@ -146,6 +146,7 @@ class _System:
         for _ in range(DRAWS):
             shaken = residual + spread * generator.standard_normal(len(residual))
             near = self.start + spread * generator.standard_normal(len(x))
+            near = np.maximum(near, self.start / 2)  # what the first fit saw is never nothing
             draws.append(self.named(self.solved(slope, shaken, x, near=near)))
         return tuple(draws)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from costaudit.whatif.steptime import StepTime
 
 USUAL_SHARE = 0.03  # no load of a shared machine repeats better
+MOST_TAKEN = 0.3  # beyond it nothing more is lost: neighbours are there in every load then
 BRIEF_S = 4.0  # a load watched for so long is as often off by chance as by the usual share
 
 
@@ -46,7 +47,7 @@ class SeenLoad:
     @property
     def doubt(self) -> float:
         """What its usual share of error is to be multiplied by."""
-        return math.hypot(doubt(self.wall_s), self.taken_share / USUAL_SHARE)
+        return math.hypot(doubt(self.wall_s), disturbed(self.taken_share))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,11 @@ class Told:
     def itl_p50_s(self) -> float | None:
         """Median gap between tokens; None without gaps."""
         return self.gaps.quantile_s(0.5)
+
+
+def disturbed(taken_share: float) -> float:
+    """Usual errors by which what others took may have slowed a load; bounded: it still tells."""
+    return min(taken_share, MOST_TAKEN) / USUAL_SHARE
 
 
 def doubt(wall_s: float) -> float:

@@ -65,7 +65,7 @@ def test_what_prefix_caching_saves_was_predicted(verified, record_property):
     record_property("verified on a real vLLM", json.dumps(told))
     cost = told["figures"][0]
     assert cost["metric"] == "gpu_s_per_1m_tokens"
-    assert cost["predicted"]["low"] < cost["predicted"]["mid"] < cost["predicted"]["high"] < 1
+    assert cost["predicted"]["low"] < cost["predicted"]["mid"] < cost["predicted"]["high"] <= 1
     assert cost["measured"]["mid"] < 1
     assert cost["predicted"]["mid"] == pytest.approx(cost["measured"]["mid"], rel=0.3)
     assert cost["verdict"] != "outside"
