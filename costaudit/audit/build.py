@@ -97,9 +97,14 @@ def build_audit(
         document["course"] = course_section(recording)
         document["instruments"] = instruments_section(recording)
         document["provenance"] = provenance_section(
-            recording, joined.derived.metrics.target, joined.derived.metrics
+            recording,
+            joined.derived.metrics.target,
+            joined.derived.metrics,
+            joined.derived.requests,
         )
-        document["notes"] = notes(recording, joined.derived.metrics, joined.step_time)
+        drawn, why = _drawn(joined.derived)
+        document["workload"] |= drawn
+        document["notes"] = why + notes(recording, joined.derived.metrics, joined.step_time)
     document |= verified_section(path, joined.derived.metrics)
     document["unknown"] = explain(document, reasons(document, joined.derived.metrics.unknown))
     return document
@@ -124,9 +129,12 @@ def _join(judged: Judged, options: AuditOptions, tell: Callable[[float], None]) 
 
 
 def _bill(derived: Derived, scenario: Scenario, outcome: Outcome) -> Bill:
-    """The bill of the recorded window once; the scenario repeats it to a steady length."""
+    """The bill of the recorded window once; the scenario repeats it to a steady length.
+
+    Of a long window the scenario holds a part of the tokens, and is billed for that part.
+    """
     metrics = derived.metrics
-    times = repeats(metrics, derived.requests)
+    times = repeats(metrics, derived.requests) * derived.drawn_share
     paid, mean_s = metrics.paid_device_s, metrics.paid_mean_s
     bill = build_bill(
         scenario,
@@ -135,7 +143,27 @@ def _bill(derived: Derived, scenario: Scenario, outcome: Outcome) -> Bill:
         whole_device_s=None if mean_s is None else mean_s * times,
         sources=served_sources(metrics, scenario.step_time),
     )
-    return scaled(bill, times)
+    if derived.drawn_share >= 1:
+        return scaled(bill, times)
+    counted = metrics.workload
+    return replace(
+        scaled(bill, times),
+        prompt_tokens=round(counted.prompt_tokens["mean"] * counted.requests),
+        output_tokens=round(counted.output_tokens["mean"] * counted.requests),
+    )
+
+
+def _drawn(derived: Derived) -> tuple[dict[str, Any], list[str]]:
+    """How many requests stand for a long window; nothing where all were simulated."""
+    count, every = len(derived.requests), derived.metrics.workload.requests
+    if derived.drawn_share >= 1:
+        return {}, []
+    note = (
+        f"Of {every:,} requests {count:,} were simulated ({derived.drawn_share:.2g} of the tokens,"
+        " batches of every size as often as they come): the slices of the bill and the plan stand"
+        " on these. Tokens, latencies, device time and the cost per 1M tokens are of all."
+    )
+    return {"drawn": {"requests": count, "share": derived.drawn_share}}, [note]
 
 
 def _plan(entries: tuple[Entry, ...], situation: Situation, tell: Callable[[float], None]) -> Plan:

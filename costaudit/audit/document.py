@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = "costaudit.audit/1"
+TREND_SCHEMA = "costaudit.trend/1"  # of a document over several audits
 CLOSURE = 1e-9  # slices sum to the whole to this share of it
 
 

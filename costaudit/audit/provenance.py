@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import costaudit
 from costaudit.measure.counters import MEASURED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from costaudit.measure.metrics import Metrics
     from costaudit.recording.recording import Recording
+    from costaudit.recording.rows import RequestRow
     from costaudit.target.target import Target
     from costaudit.whatif.steptime import StepTime
 
 
+# T1 to T4 rank what tells of DRAM traffic; what else the instruments are worth.
+OTHER_TIERS = {
+    "host": "the kernel's own counters",
+    "neighbours": "the kernel's own counters",
+    "nvml": "the driver: see its channels",
+    "nvtx": "marks for a profiler, no figures",
+    "torch.memory": "the allocator's own account",
+    "server": "as the server tells of itself",
+}
+
+
 def instruments_section(recording: Recording) -> list[dict[str, str]]:
-    """The latest state of every instrument."""
+    """The latest state of every instrument, and the tier of what it reads."""
     return [
-        {"meter": i.meter, "state": str(i.state), "tier": i.tier, "why": i.why}
+        {
+            "meter": i.meter,
+            "state": str(i.state),
+            "tier": i.tier or OTHER_TIERS.get(i.meter, "no tier: tells nothing of DRAM traffic"),
+            "why": i.why,
+        }
         for i in recording.instruments().values()
     ]
 
@@ -27,21 +47,48 @@ ACCESSED_TIER = "T4: share of time in which memory was touched at all; this is n
 
 
 def provenance_section(
-    recording: Recording, target: Target, metrics: Metrics | None = None
+    recording: Recording,
+    target: Target,
+    metrics: Metrics | None = None,
+    requests: Sequence[RequestRow] = (),
 ) -> dict[str, Any]:
-    """Versions, the day and the file of a recording; with `metrics` the tier of each figure."""
+    """Versions, the day and the file of a recording; with `metrics` the tier of each figure.
+
+    `requests` are those that were simulated.
+    """
     meta = recording.meta()
+    command = str(meta.get("command") or "")
     versions = recording.facts().get("versions", {})
     section = {
         "costaudit_version": str(meta.get("costaudit") or costaudit.__version__),
         "created_utc": str(meta.get("created", "")),
+        "command": command or None,
         "recording": recording.path.name,
         "weights": target.weights,
     }
     for package in ("python", "torch", "transformers"):
         if package in versions and versions[package].value is not None:
             section[package] = str(versions[package].value)
-    return section if metrics is None else section | {"tiers": figure_tiers(metrics)}
+    section |= _trace(recording)
+    if metrics is None:
+        return section
+    return section | {
+        "requests_sha256": sha256(requests),
+        "tiers": figure_tiers(metrics),
+    }
+
+
+def sha256(requests: Sequence[RequestRow]) -> str:
+    """Of one line per request, its prompt and its output tokens with a space between."""
+    lines = (f"{row.prompt_tokens} {row.output_tokens}\n" for row in requests)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _trace(recording: Recording) -> dict[str, Any]:
+    """The log of requests that was replayed in an open loop, where there was one."""
+    about = recording.facts().get("open loop", {}).get("about")
+    told = about.value if about is not None and isinstance(about.value, dict) else {}
+    return {name: str(told[name]) for name in ("trace", "trace_sha256") if told.get(name)}
 
 
 def figure_tiers(metrics: Metrics) -> dict[str, str]:

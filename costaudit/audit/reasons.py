@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NO_COMMAND = "it was not recorded from a command line, or by a costaudit that kept none"
 NO_CONTRACTS = "ways to pay are compared from a traffic log; an audit of one workload has none"
 NO_LATENCY = "no request of the workload shows it: answers have one token"
 NO_PRICE = "no price is known for this device; give one with --price"
@@ -26,6 +27,7 @@ def reasons(document: Mapping[str, Any], measured: Mapping[str, str]) -> dict[st
             for n, _ in enumerate(_front(document))
             for name in ("ttft_s", "itl_s")
         },
+        "provenance.command": NO_COMMAND,
         "steptime": "no held-out probe was recorded",
         **measured,
     }

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from costaudit.facts.own_prices import OwnPrices
     from costaudit.whatif.steptime import StepTime
 
+MOST_REQUESTS = 300  # of a window that are simulated, hundreds of times; of more some are drawn
 MOST_ERROR_SHARE = 0.15  # of held-out probes; a worse model makes no claim in dollars
 
 
@@ -84,7 +85,7 @@ def read_judged(recording: Recording, options: AuditOptions) -> Judged:
             hint=f"costaudit report {recording.path} shows where device time went",
         )
     served = kind == SERVER
-    derived = derive_served(recording) if served else derive(recording)
+    derived = derive_served(recording) if served else derive(recording, most_requests=MOST_REQUESTS)
     doubt = replay_doubt(recording) if served else ""
     step_time = served_step_time(recording, derived) if served else _step_time(derived)
     metrics = derived.metrics

@@ -6,7 +6,7 @@ import json
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
-from costaudit.audit.document import SCHEMA, schema
+from costaudit.audit.document import SCHEMA, TREND_SCHEMA, schema
 from costaudit.ground.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def is_stored(path: Path) -> bool:
 
 
 def read_stored(path: Path) -> dict[str, Any]:
-    """The audit document that a JSON file or a page of costaudit holds.
+    """The audit, or the trend over several, that a JSON file or a page of costaudit holds.
 
     Raises:
         UsageError: it cannot be read, or holds none.
@@ -40,10 +40,14 @@ def read_stored(path: Path) -> dict[str, Any]:
     if text.lstrip("\ufeff \t\r\n").startswith("<"):
         text = _embedded(text, path)
     try:
-        document = json.loads(text, parse_constant=_no_number)
+        found = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as err:
         raise UsageError(f"{path} holds no valid JSON: {err}") from err
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+    document: dict[str, Any] = found if isinstance(found, dict) else {}
+    told = document.get("schema")
+    if told == TREND_SCHEMA and isinstance(document.get("runs"), list):
+        return document
+    if told != SCHEMA:
         raise UsageError(
             f"{path} is no audit of this costaudit",
             hint="write one with `costaudit report RUN --format json`, or as html",

@@ -1,4 +1,4 @@
-"""A bill of several equal windows brought down to one."""
+"""A bill of several equal windows, or of a part of one, brought to one."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from costaudit.bill.slices import Bill, Slice
 
 
-def scaled(bill: Bill, windows: int) -> Bill:
+def scaled(bill: Bill, windows: float) -> Bill:
     """One of `windows` equal windows; what is per token stays as it is."""
     return replace(
         bill,
         gpu_s=bill.gpu_s / windows,
         slices=tuple(_scaled(part, windows) for part in bill.slices),
-        prompt_tokens=bill.prompt_tokens // windows,
-        output_tokens=bill.output_tokens // windows,
+        prompt_tokens=round(bill.prompt_tokens / windows),
+        output_tokens=round(bill.output_tokens / windows),
     )
 
 
-def _scaled(part: Slice, windows: int) -> Slice:
+def _scaled(part: Slice, windows: float) -> Slice:
     band = part.band_gpu_s
     return replace(
         part,

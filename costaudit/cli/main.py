@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows ASCII only
     try:
-        code = app(arguments, prog_name="costaudit", standalone_mode=False)
+        code = app(arguments, prog_name="costaudit", standalone_mode=False, obj=arguments)
         sys.stdout.flush()
     except CostauditError as err:
         return _complain(err.message, err.hint, err.exit_code)

@@ -45,6 +45,14 @@ def terminal() -> dict[str, Any]:
     return {"width": min(max(columns, _NARROWEST), _WIDEST), "colour": colour}
 
 
+def command_line(context: typer.Context) -> str:
+    """The command line as it may be written down: without its secrets; "" where there is none."""
+    from costaudit.ground.secrets import without_secrets
+
+    arguments = context.find_root().obj
+    return without_secrets(["costaudit", *arguments]) if arguments else ""
+
+
 def check_place(path: Path | None) -> None:
     """Refuse a place that cannot be written, before any work is done for it.
 

@@ -65,10 +65,12 @@ class Asked:
     dtype: str
     local: LocalFlags
     server: ServerFlags
+    command: str = ""  # as it was typed, without its secrets
 
 
 @grouped
 def profile(
+    context: typer.Context,
     target: Target = None,
     *,
     probe: Probe = "chat",
@@ -87,7 +89,7 @@ def profile(
 ) -> None:
     """Record TARGET, audit it, print the bill and the playbook."""
     from costaudit.cli.audit import audit
-    from costaudit.cli.output import check_place
+    from costaudit.cli.output import check_place, command_line
     from costaudit.cli.recording import default_path, record, record_alone
 
     name = target or ""
@@ -96,7 +98,8 @@ def profile(
         profile_under_nsys(name, path)
         return
     asked = Asked(
-        target=name, path=path, probe=probe, dtype=dtype, local=local, server=server
+        target=name, path=path, probe=probe, dtype=dtype, local=local, server=server,
+        command=command_line(context),
     )  # fmt: skip
     if is_server(name) and (server.rung or server.dry_run):
         record_alone(asked, as_json=as_json)

@@ -42,7 +42,7 @@ def record(asked: Asked, *, resume: Path | None, force: bool) -> Path:
             options = server_options(
                 asked.target, asked.path, asked.probe, asked.dtype, asked.server
             )
-            return record_server(options, progress=listener)
+            return record_server(options, progress=listener, command=asked.command)
         return _local(asked, listener)
 
 
@@ -65,7 +65,7 @@ def _local(asked: Asked, listener: Any) -> Path:
         graphs=asked.local.graphs,
         kv_cache=asked.local.kv_cache,
     )
-    return record_profile(options, progress=listener)
+    return record_profile(options, progress=listener, command=asked.command)
 
 
 def _resumed(path: Path, listener: Any) -> Path:

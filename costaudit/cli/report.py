@@ -16,7 +16,12 @@ Runs = Annotated[
         help="A recording, or an audit as html or json; several show how cost went.",
     ),
 ]
-Form = Annotated[str, typer.Option("--format", help="console, html, md, json, csv, svg or png.")]
+Form = Annotated[
+    str | None,
+    typer.Option(
+        "--format", help="console, html, md, json, csv, svg or png. [default: as -o is named]"
+    ),
+]
 Table = Annotated[
     str | None, typer.Option("--table", help="The table of a csv, such as bill.slices.")
 ]
@@ -28,7 +33,7 @@ ChartName = Annotated[
 def report(
     runs: Runs,
     *,
-    form: Form = "console",
+    form: Form = None,
     table: Table = None,
     chart: ChartName = None,
     out: Annotated[Path | None, typer.Option("-o", help="Write to this file.")] = None,
@@ -38,9 +43,9 @@ def report(
 ) -> None:
     """Render the audit of a recording; needs no model and no GPU."""
     from costaudit.cli.output import check_place, terminal, write
-    from costaudit.report.render import check_part, format_named, render
+    from costaudit.report.render import check_part, format_named, format_of, render
 
-    wanted = format_named(form)
+    wanted = format_named(form) if form else format_of(out)
     part = check_part(wanted, table=table, chart=chart)
     check_place(out)
     book = {"price": price, "reserved_price": reserved_price, "prices": prices}
@@ -58,4 +63,7 @@ def _document(runs: list[Path], book: dict[str, Any]) -> dict[str, Any]:
         return audit_or_stored(runs[0], **book)
     from costaudit.contrast.trend import trend
 
-    return trend([(run.name, audit_or_stored(run, **book)) for run in runs])
+    short = len({run.name for run in runs}) == len(runs)
+    names = [run.name if short else str(run) for run in runs]
+    audits = (audit_or_stored(run, **book) for run in runs)
+    return trend(list(zip(names, audits, strict=True)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from costaudit.audit.document import TREND_SCHEMA
+from costaudit.ground.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SCHEMA = "costaudit.trend/1"
 _SAME = {
     "model": ("target", "model"),
     "device": ("device", "name"),
@@ -35,7 +37,16 @@ def trend(named: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     A run drifts where its interval lies wholly above or below that of the run before, or, for
     what creeps, of the first. Runs of another model, device or workload are not judged: `apart`
     says why.
+
+    Raises:
+        UsageError: one has no cost per token: ways to pay alone, a capture, or a trend itself.
     """
+    for name, document in named:
+        if (document.get("bill") or {}).get("gpu_s_per_1m_tokens") is None:
+            raise UsageError(
+                f"{name} holds no cost per token, so it has no place in a trend",
+                hint="name recordings, or audits of recordings as html or json",
+            )
     ordered = sorted(named, key=lambda pair: str(_at(pair[1], "provenance", "created_utc") or ""))
     dollars = all(document["bill"]["usd_per_1m_tokens"] is not None for _, document in ordered)
     runs: list[dict[str, Any]] = []
@@ -50,7 +61,7 @@ def trend(named: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
                 found = _drift(runs[0], run)
             run["drift"] = None if found is None else asdict(found)
         runs.append(run)
-    return {"schema": SCHEMA, "unit": "usd" if dollars else "device_s", "runs": runs}
+    return {"schema": TREND_SCHEMA, "unit": "usd" if dollars else "device_s", "runs": runs}
 
 
 def _told(document: Mapping[str, Any], *, dollars: bool) -> dict[str, Any]:

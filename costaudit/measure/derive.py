@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import InconclusiveError
-from costaudit.ground.stats import Interval, mean
+from costaudit.ground.stats import Interval
 from costaudit.measure.counters import counters_of, with_counters
 from costaudit.measure.device_course import with_course
 from costaudit.measure.groups import device_metrics, kv_metrics, workload_metrics
@@ -22,16 +22,17 @@ from costaudit.measure.phases import (
     summarised,
 )
 from costaudit.measure.reading import Reading, is_number
-from costaudit.measure.steps import TimedLoad, attached_steps, reduce_rounds
+from costaudit.measure.steps import TimedLoad, attached_steps, reduce_rounds, thinned
 from costaudit.recording.rows import Phase, Role
 from costaudit.recording.target_facts import target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from costaudit.measure.metrics import DeviceMetrics, Percentiles, PhaseMetrics
+    from costaudit.recording.drawn import Lengths, PhaseWindow
     from costaudit.recording.recording import Recording
-    from costaudit.recording.rows import RequestRow, Sample
+    from costaudit.recording.rows import RequestRow
     from costaudit.target.target import Target
 
 ELEMENT_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "float8_e4m3fn": 1.0}
@@ -40,31 +41,45 @@ QUANTIZED_BYTES = {"int8": 1.0, "fp8": 1.0, "int8-weights": 1.0, "int4-weights":
 LATENCY = {Phase.PREFILL: "ttft_s", Phase.DECODE: "itl_s"}
 
 
+MOST_SAMPLES = 20_000  # timed steps that a fit reads; it has ten coefficients
+MOST_STEPS = 1_000  # rows of a fit, after rounds of the same step are one
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """Metrics, the steps to fit, and the requests of the audited window."""
+    """Metrics, the steps to fit, and the requests of the audited window.
+
+    Of a long window `requests` are drawn; `drawn_share` is their part of all its tokens.
+    """
 
     metrics: Metrics
     steps: tuple[TimedLoad, ...]
     requests: tuple[RequestRow, ...]
     precision: Precision
+    drawn_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """What a phase is derived from; `window` holds every round of every span."""
+    """What a phase is derived from.
+
+    Of many samples `steps` and `requests` are drawn; `shown` are the steps with the fastest and the
+    slowest of all among them, which no fit of a few should hang on; `lengths` are of all requests.
+    """
 
     reading: Reading
     target: Target
     precision: Precision
     device: DeviceMetrics
-    steps: Sequence[TimedLoad]
-    window: Sequence[Sample]
+    steps: tuple[TimedLoad, ...]
+    shown: tuple[TimedLoad, ...]
+    window: Mapping[Phase, PhaseWindow]
     requests: Sequence[RequestRow]
+    lengths: Lengths
 
 
-def derive(recording: Recording) -> Derived:
-    """All metrics of a recording.
+def derive(recording: Recording, *, most_requests: int | None = None) -> Derived:
+    """All metrics of a recording; of more than `most_requests` requests about so many are drawn.
 
     Raises:
         UsageError: the recording does not describe its target.
@@ -73,12 +88,11 @@ def derive(recording: Recording) -> Derived:
     reading = Reading(facts=recording.facts())
     target = target_of(reading.facts)
     precision = _precision(target, reading)
-    steps = reduce_rounds(recording.samples(Role.FIT, Role.HELD_OUT))
-    window = recording.samples(Role.REPLAY)
-    requests = tuple(recording.requests())
+    steps, shown = _steps(recording)
+    window = recording.phase_windows(Role.REPLAY)
+    requests = tuple(recording.requests(most=most_requests))
     if not window:
-        window = recording.samples(Role.ATTACHED)
-        steps = steps or attached_steps(window)
+        window = recording.phase_windows(Role.ATTACHED)
     if not window or not requests:
         raise InconclusiveError(
             f"{recording.path} ended before its workload was run, so there is nothing to bill",
@@ -90,10 +104,36 @@ def derive(recording: Recording) -> Derived:
         precision=precision,
         device=with_course(device_metrics(reading), recording),
         steps=steps,
+        shown=shown,
         window=window,
         requests=requests,
+        lengths=recording.lengths(),
     )
-    return Derived(metrics=_metrics(source), steps=steps, requests=requests, precision=precision)
+    return Derived(
+        metrics=_metrics(source),
+        steps=source.steps,
+        requests=requests,
+        precision=precision,
+        drawn_share=_tokens(requests) / max(source.lengths.tokens, 1),
+    )
+
+
+def _steps(recording: Recording) -> tuple[tuple[TimedLoad, ...], tuple[TimedLoad, ...]]:
+    """The steps to fit, and those to show."""
+    designed = (Role.FIT, Role.HELD_OUT)
+    samples = recording.samples(*designed, most=MOST_SAMPLES)
+    if samples:
+        ends = recording.extreme_samples(*designed) if len(samples) >= MOST_SAMPLES // 2 else []
+        steps = thinned(reduce_rounds(samples), MOST_STEPS)
+        return steps, reduce_rounds([*samples, *ends]) if ends else steps
+    samples = recording.samples(Role.ATTACHED, most=MOST_STEPS)
+    ends = recording.extreme_samples(Role.ATTACHED) if len(samples) >= MOST_STEPS // 2 else []
+    steps = attached_steps(samples)
+    return steps, (*steps, *attached_steps(ends))
+
+
+def _tokens(requests: Sequence[RequestRow]) -> int:
+    return sum(r.prompt_tokens + r.output_tokens for r in requests)
 
 
 def _precision(target: Target, reading: Reading) -> Precision:
@@ -116,7 +156,7 @@ def _metrics(source: _Source) -> Metrics:
     return Metrics(
         target=source.target,
         device=source.device,
-        workload=workload_metrics(source.reading, source.requests),
+        workload=workload_metrics(source.reading, source.lengths),
         prefill=_phase(Phase.PREFILL, source),
         decode=_phase(Phase.DECODE, source),
         kv=kv_metrics(source.reading),
@@ -126,11 +166,18 @@ def _metrics(source: _Source) -> Metrics:
 
 
 def _phase(phase: Phase, source: _Source) -> PhaseMetrics:
-    fastest = [s for s in spans(source.window) if s.phase is phase]
+    ran = source.window.get(phase)
     useful_work = prefill_work if phase is Phase.PREFILL else decode_work
-    shape, count = source.target.known_shape, sum(s.steps for s in fastest)
+    shape = source.target.known_shape
+    useful = useful_work(
+        shape,
+        source.precision,
+        source.requests,
+        ran.steps if ran else 0,
+        tokens=source.lengths.computed(phase),
+    )
     metrics = phase_metrics(
-        useful_work(shape, source.precision, source.requests, count),
+        useful,
         fastest_s(source.reading, source.window, phase),
         source.device,
         _latency(phase, source),
@@ -142,22 +189,12 @@ def _phase(phase: Phase, source: _Source) -> PhaseMetrics:
         unknown[f"{path}.{share}"] = "the device's peak or this phase's time is not known"
     counters = counters_of(source.reading, phase, source.steps, shape, source.precision)
     metrics = with_counters(metrics, phase, counters)
-    return replace(metrics, roofline=roofline(shape, source.precision, source.steps, phase))
-
-
-def spans(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """Of each span of the window the fastest round, in the order first run."""
-    fastest: dict[tuple[str, Phase], Sample] = {}
-    for sample in samples:
-        key = (sample.task, sample.phase)
-        if key not in fastest or sample.seconds < fastest[key].seconds:
-            fastest[key] = sample
-    return tuple(fastest.values())
+    return replace(metrics, roofline=roofline(shape, source.precision, source.shown, phase))
 
 
 def _latency(phase: Phase, source: _Source) -> Percentiles:
     if phase is Phase.PREFILL:
-        return percentiles([r.ttft_s for r in source.requests if r.ttft_s is not None])
+        return percentiles(source.lengths.ttft_s)
     return summarised(source.reading.table("replay", "itl_s"), _gaps_s(source))
 
 
@@ -175,7 +212,7 @@ def _gaps_s(source: _Source) -> list[float]:
     return gaps
 
 
-def fastest_s(reading: Reading, window: Sequence[Sample], phase: Phase) -> float:
+def fastest_s(reading: Reading, window: Mapping[Phase, PhaseWindow], phase: Phase) -> float:
     """Device seconds of a phase over the window, without disturbances.
 
     The sum of each step's fastest round where steps were stamped one by one, else the sum of each
@@ -184,13 +221,11 @@ def fastest_s(reading: Reading, window: Sequence[Sample], phase: Phase) -> float
     stamped = reading.table("replay", "envelope_s")
     if stamped:
         return sum(float(batch[phase]) for batch in stamped.values())
-    return sum(s.seconds for s in spans(window) if s.phase is phase)
+    return window[phase].fastest_s if phase in window else 0.0
 
 
 def _paid(source: _Source) -> Interval:
     """Device seconds of the window once: as fast as it was seen to go, and the mean round."""
-    rounds: dict[tuple[str, Phase], list[float]] = {}
-    for sample in source.window:
-        rounds.setdefault((sample.task, sample.phase), []).append(sample.seconds)
     fastest = sum(fastest_s(source.reading, source.window, phase) for phase in Phase)
-    return Interval(low=fastest, high=max(fastest, sum(mean(times) for times in rounds.values())))
+    mean = sum(ran.mean_s for ran in source.window.values())
+    return Interval(low=fastest, high=max(fastest, mean))

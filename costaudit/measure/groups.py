@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from costaudit.ground.stats import mean, percentile
+from costaudit.ground.stats import percentile
 from costaudit.measure.metrics import DeviceMetrics, KvMetrics, WorkloadMetrics
 from costaudit.measure.reading import is_number
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from costaudit.measure.reading import Reading
-    from costaudit.recording.rows import RequestRow
+    from costaudit.recording.drawn import Lengths
 
 
 def device_metrics(reading: Reading) -> DeviceMetrics:
@@ -54,25 +54,25 @@ def _low_bit(reading: Reading) -> tuple[tuple[str, tuple[tuple[float, float], ..
     return tuple(found)
 
 
-def workload_metrics(reading: Reading, requests: Sequence[RequestRow]) -> WorkloadMetrics:
+def workload_metrics(reading: Reading, lengths: Lengths) -> WorkloadMetrics:
     """The probe as it was really run."""
     scale = reading.fact("workload", "scale")
-    shared = sum(r.prefix_tokens for r in requests if r.prefix_id is not None)
     return WorkloadMetrics(
         probe=reading.text("workload", "probe") or "attached",
         stands_for=reading.text("workload", "stands_for"),
-        prompt_tokens=_lengths([float(r.prompt_tokens) for r in requests]),
-        output_tokens=_lengths([float(r.output_tokens) for r in requests]),
-        prefix_share=shared / max(1, sum(r.prompt_tokens for r in requests)),
-        requests=len(requests),
+        prompt_tokens=_percentiles(lengths.prompt_tokens, lengths.prompt_sum / lengths.count),
+        output_tokens=_percentiles(lengths.output_tokens, lengths.output_sum / lengths.count),
+        prefix_share=lengths.prefix_sum / max(1, lengths.prompt_sum),
+        requests=lengths.count,
         scale=float(scale.value) if scale and is_number(scale.value) else 1.0,
         scale_why=scale.why if scale else "",
         slo=reading.table("workload", "slo"),
     )
 
 
-def _lengths(tokens: Sequence[float]) -> Mapping[str, float]:
-    return {"mean": mean(tokens), "p50": percentile(tokens, 0.5), "p95": percentile(tokens, 0.95)}
+def _percentiles(tokens: Sequence[int], mean: float) -> Mapping[str, float]:
+    ordered = sorted(map(float, tokens))
+    return {"mean": mean, "p50": percentile(ordered, 0.5), "p95": percentile(ordered, 0.95)}
 
 
 def kv_metrics(reading: Reading) -> KvMetrics:

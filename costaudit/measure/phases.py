@@ -7,6 +7,7 @@ padding of a batch, over device time and measured peaks. What padding costs is a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from costaudit.ground.stats import P99_MIN_SAMPLES, percentile
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from costaudit.recording.rows import Phase, RequestRow
     from costaudit.target.shape import ModelShape
 
+MOST_POINTS = 120  # of a phase on the roofline
 _CURVE_SHARES = (*(n / 100 for n in range(100)), 0.995, 0.999, 0.9999, 1.0)
 
 
@@ -43,31 +45,56 @@ class Work:
 
 
 def prefill_work(
-    shape: ModelShape, precision: Precision, requests: Sequence[RequestRow], steps: int
+    shape: ModelShape,
+    precision: Precision,
+    requests: Sequence[RequestRow],
+    steps: int,
+    *,
+    tokens: int | None = None,
 ) -> Work:
-    """Prompts as they are; the weights are read once per step, the prompts' KV written once."""
-    pairs = sum(r.prompt_tokens * (r.prompt_tokens + 1) // 2 for r in requests)
-    tokens = sum(r.prompt_tokens for r in requests)
-    load = StepLoad(prefill_tokens=tokens, prefill_pairs=pairs, prefill_seqs=len(requests))
+    """Prompts as they are; the weights are read once per step, the prompts' KV written once.
+
+    Where `requests` are drawn from more, `tokens` are of all prompts, and all goes with them.
+    """
+    drawn = sum(r.prompt_tokens for r in requests)
+    tokens, times = _all_over_drawn(tokens, drawn)
+    pairs = times * sum(r.prompt_tokens * (r.prompt_tokens + 1) // 2 for r in requests)
+    load = StepLoad(prefill_tokens=tokens, prefill_pairs=pairs, prefill_seqs=times * len(requests))
     weights = steps * work.weight_bytes(shape, tokens / max(steps, 1), precision.param_bytes)
-    written = sum(
+    written = times * sum(
         work.kv_bytes(shape, r.prompt_tokens, precision.kv_element_bytes) for r in requests
     )
     return Work(tokens=tokens, flops=work.prefill_flops(shape, load), bytes=weights + written)
 
 
 def decode_work(
-    shape: ModelShape, precision: Precision, requests: Sequence[RequestRow], steps: int
+    shape: ModelShape,
+    precision: Precision,
+    requests: Sequence[RequestRow],
+    steps: int,
+    *,
+    tokens: int | None = None,
 ) -> Work:
-    """Every token after a request's first: o − 1 steps that see p, p + 1, … tokens of context."""
-    tokens = sum(r.output_tokens - 1 for r in requests)
-    context = sum(
+    """Every token after a request's first: o − 1 steps that see p, p + 1, … tokens of context.
+
+    `tokens` as for `prefill_work`, of all those steps.
+    """
+    drawn = sum(r.output_tokens - 1 for r in requests)
+    tokens, times = _all_over_drawn(tokens, drawn)
+    context = times * sum(
         (r.output_tokens - 1) * (r.prompt_tokens + (r.output_tokens - 2) / 2) for r in requests
     )
     load = StepLoad(decode_seqs=tokens, decode_context_tokens=context)
     weights = steps * work.weight_bytes(shape, tokens / max(steps, 1), precision.param_bytes)
     kv = work.decode_kv_bytes(shape, load, precision.kv_element_bytes)
     return Work(tokens=tokens, flops=work.decode_flops(shape, load), bytes=weights + kv)
+
+
+def _all_over_drawn(tokens: int | None, drawn: int) -> tuple[int, float]:
+    """Tokens of all requests, and how many stand for each drawn one."""
+    if tokens is None or not drawn:
+        return drawn, 1.0
+    return tokens, tokens / drawn
 
 
 def phase_metrics(
@@ -96,8 +123,11 @@ def _share(amount: float, device_s: float, peak: object) -> float | None:
 def roofline(
     shape: ModelShape, precision: Precision, steps: Iterable[TimedLoad], phase: Phase
 ) -> tuple[Mapping[str, float | str], ...]:
-    """The step probes of one phase: FLOPs per byte and FLOPs per second of each."""
-    points: list[Mapping[str, float | str]] = []
+    """The step probes of one phase: FLOPs per byte and FLOPs per second of each.
+
+    Of very many, some in order of their FLOPs per byte, and those that reach least and most.
+    """
+    points: list[dict[str, float | str]] = []
     for step in steps:
         if step.phase is not phase:
             continue
@@ -114,7 +144,17 @@ def roofline(
                 "spread_share": step.spread_share,
             }
         )
-    return tuple(points)
+    return tuple(_spread_out(points))
+
+
+def _spread_out(points: list[dict[str, float | str]]) -> list[dict[str, float | str]]:
+    if len(points) <= MOST_POINTS:
+        return points
+    ranked = sorted(points, key=itemgetter("flops_per_byte"))
+    by_speed = sorted(ranked, key=itemgetter("flops_per_s"))
+    evenly = ranked[:: -(-len(ranked) // MOST_POINTS)]
+    kept = [*evenly, ranked[-1], by_speed[0], by_speed[-1]]
+    return list({id(point): point for point in kept}.values())
 
 
 def percentiles(values: Sequence[float]) -> Percentiles:

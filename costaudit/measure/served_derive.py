@@ -16,6 +16,7 @@ from costaudit.measure.reading import Reading, is_number
 from costaudit.measure.rungs import replay_span
 from costaudit.measure.served import Replayed, gaps_s, served_replay, served_steps, ttft_s
 from costaudit.measure.server import ServerSpan
+from costaudit.recording.drawn import Lengths
 from costaudit.recording.rows import Phase
 from costaudit.recording.target_facts import target_of
 from costaudit.target.work import kv_bytes_per_token
@@ -58,7 +59,7 @@ def derive_served(recording: Recording) -> Derived:
     metrics = Metrics(
         target=target,
         device=device_metrics(reading),
-        workload=workload_metrics(reading, replayed.requests),
+        workload=workload_metrics(reading, Lengths.of(replayed.requests)),
         prefill=_phase(Phase.PREFILL, target, precision, steps, replayed),
         decode=_phase(Phase.DECODE, target, precision, steps, replayed),
         kv=_kv(recording, reading, target, precision, span),

@@ -52,6 +52,15 @@ def reduce_rounds(samples: Iterable[Sample]) -> tuple[TimedLoad, ...]:
     return tuple(_reduce(group) for group in groups.values())
 
 
+def thinned(steps: Sequence[TimedLoad], most: int) -> tuple[TimedLoad, ...]:
+    """About `most` of the steps, spread evenly; those that judge stay as many in proportion."""
+    every = max(1, round(len(steps) / most))
+    if every == 1:
+        return tuple(steps)
+    parts = ([step for step in steps if step.held_out is judges] for judges in (False, True))
+    return tuple(step for part in parts for step in part[::every])
+
+
 def attached_steps(samples: Sequence[Sample]) -> tuple[TimedLoad, ...]:
     """Steps seen in a user's own program; each row holds the sums over its `steps`.
 

@@ -92,9 +92,15 @@ def open_engine(options: ProfileOptions, ranges: PhaseRanges) -> LocalEngine:
 
 
 def record_profile(
-    options: ProfileOptions, *, progress: Listener, opener: Opener = open_engine
+    options: ProfileOptions,
+    *,
+    progress: Listener,
+    opener: Opener = open_engine,
+    command: str = "",
 ) -> Path:
     """Record a target into a new file at `options.path`; returns the path.
+
+    `command` is the command line that asked for it, without secrets; "" where there was none.
 
     Raises:
         UsageError: an option is wrong, or the file cannot be written (before anything runs).
@@ -109,6 +115,7 @@ def record_profile(
     recording.set_meta(
         kind="profile",
         options=to_meta(options),
+        command=command,
         costaudit=costaudit.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from costaudit.recording.drawn import drawn_ids
+
 if TYPE_CHECKING:
     import sqlite3
 
+MOST_STARTS = 50_000  # of steps, that tell when a phase ran
 PARTS = 240  # of the time that is shown: more than a chart has room for
 
 _COURSES = """
@@ -25,7 +28,7 @@ _MOST_COURSES = 16
 _SPANS = """
 SELECT phase, min(t_s), max(t_s + wall_s * CASE WHEN role IN ('fit', 'held-out') THEN steps ELSE 1
        END)
-FROM sample GROUP BY phase, CAST(t_s / :part_s AS INTEGER) ORDER BY phase, min(t_s)
+FROM sample WHERE {drawn} GROUP BY phase, CAST(t_s / :part_s AS INTEGER) ORDER BY phase, min(t_s)
 """
 
 
@@ -114,12 +117,14 @@ def _course(
 
 def phase_spans(db: sqlite3.Connection) -> tuple[Span, ...]:
     """When steps of each phase ran; spans closer than a part of the time are one."""
-    first, last = db.execute("SELECT min(t_s), max(t_s) FROM sample").fetchone()
+    sql = "SELECT min(t_s), max(t_s), count(*) FROM sample"
+    first, last, count = db.execute(sql).fetchone()
     if first is None:
         return ()
     part_s = (last - first) / PARTS or 1.0
     merged: list[Span] = []
-    for kind, from_s, to_s in db.execute(_SPANS, {"part_s": part_s}):
+    sql = _SPANS.format(drawn=drawn_ids(MOST_STARTS / count))
+    for kind, from_s, to_s in db.execute(sql, {"part_s": part_s}):
         before = merged[-1] if merged else None
         if before is not None and before.kind == kind and from_s - before.to_s < part_s:
             longer = Span(kind=kind, from_s=before.from_s, to_s=max(to_s, before.to_s))

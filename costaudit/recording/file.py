@@ -64,6 +64,11 @@ def open_file(path: Path, *, mode: str) -> sqlite3.Connection:
     return db
 
 
+def has_answers(db: sqlite3.Connection) -> bool:
+    """Whether its schema has a table of answers."""
+    return bool(db.execute("PRAGMA user_version").fetchone()[0] > 1)
+
+
 def journal(db: sqlite3.Connection) -> None:
     """Write-ahead, so that a killed process loses no more than its last transaction.
 

@@ -11,13 +11,15 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from costaudit.ground.errors import TargetError, UsageError
+from costaudit.recording import drawn
 from costaudit.recording.course import Course, Extent, Span, courses, extents, phase_spans
-from costaudit.recording.file import create_file, journal, open_file
+from costaudit.recording.file import create_file, has_answers, journal, open_file
 from costaudit.recording.rows import (
+    TABLES,
     Answer,
     Fact,
     Gauge,
@@ -25,26 +27,21 @@ from costaudit.recording.rows import (
     Phase,
     RequestRow,
     Role,
+    Row,
     Sample,
     State,
     Task,
+    to_columns,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
-Row = Sample | RequestRow | Answer | Gauge | Fact | Instrument
+    from costaudit.recording.drawn import Lengths, PhaseWindow
+
 _ROW = TypeVar("_ROW", Sample, RequestRow, Answer, Gauge, Fact, Instrument)
-_TABLES: dict[type, str] = {
-    Sample: "sample",
-    RequestRow: "request",
-    Answer: "answer",
-    Gauge: "gauge",
-    Fact: "fact",
-    Instrument: "instrument",
-}
 
 
 class Recording:
@@ -160,8 +157,8 @@ class Recording:
             names = [f.name for f in fields(kind)]
             marks = ", ".join("?" * len(names))
             self._db.executemany(
-                f"INSERT INTO {_TABLES[kind]} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - our own names
-                [_to_columns(row) for row in group],
+                f"INSERT INTO {TABLES[kind]} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - our own names
+                [to_columns(row) for row in group],
             )
 
     def _mark_done(self, task_id: str | None) -> None:
@@ -212,27 +209,46 @@ class Recording:
         rows = self._db.execute("SELECT id, kind, spec, done FROM task ORDER BY seq, id")
         return [Task(id=i, kind=k, spec=json.loads(s), done=bool(d)) for i, k, s, d in rows]
 
-    def samples(self, *roles: Role) -> list[Sample]:
-        """Samples in the order they were taken; all roles when none is named."""
-        rows = self._rows(Sample)
-        taken = [
-            Sample(**{**row, "role": Role(row["role"]), "phase": Phase(row["phase"])})
-            for row in rows
-        ]
-        return [s for s in taken if not roles or s.role in roles]
+    def samples(self, *roles: Role, most: int | None = None) -> list[Sample]:
+        """Samples in the order they were taken; all roles when none is named.
 
-    def requests(self) -> list[RequestRow]:
-        """Requests of the replayed workload."""
-        return [RequestRow(**row) for row in self._rows(RequestRow)]
+        Where there are more than `most`, about so many, spread evenly.
+        """
+        return self._samples(drawn.drawn_samples(self._db, roles or tuple(Role), most))
+
+    def extreme_samples(self, *roles: Role) -> list[Sample]:
+        """The fastest and the slowest step of each phase among these roles."""
+        return self._samples(drawn.extreme_samples(self._db, roles))
+
+    def _samples(self, where: str) -> list[Sample]:
+        return [
+            Sample(**{**row, "role": Role(row["role"]), "phase": Phase(row["phase"])})
+            for row in self._rows(Sample, where)
+        ]
+
+    def phase_windows(self, role: Role) -> Mapping[Phase, PhaseWindow]:
+        """The spans of this role added up, by phase."""
+        return drawn.phase_windows(self._db, role)
+
+    def requests(self, *, most: int | None = None) -> list[RequestRow]:
+        """Requests of the replayed workload; where there are more than `most`, about so many."""
+        where, unit = drawn.request_pool(self._db, most)
+        pool = [RequestRow(**row) for row in self._rows(RequestRow, where)]
+        return drawn.drawn_requests(pool, most, unit) if most is not None and unit else pool
+
+    def lengths(self) -> Lengths:
+        """Tokens and times to the first token of all requests."""
+        return drawn.lengths(self._db)
 
     def measured(self) -> int:
         """How many measurements it holds: samples and answers."""
-        return len(self.samples()) + len(self.answers())
+        tables = ("sample", "answer") if has_answers(self._db) else ("sample",)
+        counts = (self._db.execute(f"SELECT count(*) FROM {name}") for name in tables)  # noqa: S608 - our own names
+        return sum(count.fetchone()[0] for count in counts)
 
     def answers(self, task: str | None = None) -> list[Answer]:
         """Answers of one rung (or of all), in the order they ended; none in schema 1."""
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version == 1:
+        if not has_answers(self._db):
             return []
         rows = (
             {**row, "truncated": bool(row["truncated"])}
@@ -242,7 +258,8 @@ class Recording:
 
     def gauges(self, meter: str | None = None) -> list[Gauge]:
         """Readings of a meter (or of all), in time order."""
-        return [g for g in (Gauge(**r) for r in self._rows(Gauge)) if meter in (None, g.meter)]
+        where = "" if meter is None else "WHERE meter = ?"
+        return [Gauge(**row) for row in self._rows(Gauge, where, meter)]
 
     def courses(self) -> tuple[Course, ...]:
         """Gauges over time, thinned with their extremes kept."""
@@ -277,12 +294,6 @@ class Recording:
         self, kind: type[_ROW], where: str = "", argument: str | None = None
     ) -> list[dict[str, Any]]:
         names = [f.name for f in fields(kind)]
-        sql = f"SELECT {', '.join(names)} FROM {_TABLES[kind]} {where} ORDER BY id"  # noqa: S608 - our own names
+        sql = f"SELECT {', '.join(names)} FROM {TABLES[kind]} {where} ORDER BY id"  # noqa: S608 - our own names
         rows = self._db.execute(sql, () if argument is None else (argument,))
         return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _to_columns(row: Row) -> tuple[object, ...]:
-    if isinstance(row, Fact):
-        return (row.subject, row.name, json.dumps(row.value), row.unit, row.origin, row.why)
-    return tuple(str(v) if isinstance(v, (Role, Phase, State)) else v for v in astuple(row))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 
 
@@ -165,3 +166,21 @@ class Task:
     kind: str
     spec: dict[str, object]
     done: bool = False
+
+
+Row = Sample | RequestRow | Answer | Gauge | Fact | Instrument
+TABLES: dict[type, str] = {
+    Sample: "sample",
+    RequestRow: "request",
+    Answer: "answer",
+    Gauge: "gauge",
+    Fact: "fact",
+    Instrument: "instrument",
+}
+
+
+def to_columns(row: Row) -> tuple[object, ...]:
+    """The row as SQLite takes it."""
+    if isinstance(row, Fact):
+        return (row.subject, row.name, json.dumps(row.value), row.unit, row.origin, row.why)
+    return tuple(str(v) if isinstance(v, (Role, Phase, State)) else v for v in astuple(row))

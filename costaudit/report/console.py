@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any, Literal
 
 from costaudit.report.bill_rows import IDEAL, WASTE
+from costaudit.report.stale_prices import warned
 from costaudit.report.view import View, view
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def console_text(document: Mapping[str, Any], *, width: int = WIDTH, colour: boo
 def _print(console: Console, seen: View) -> None:
     console.print(seen.model, style="bold")
     console.print(seen.subtitle, style="dim")
-    for warning in seen.warnings:
+    for warning in warned(seen):
         console.print(f"! {warning}", style="bold yellow")
     console.print()
     console.print(f"{seen.cost} {seen.cost_unit}", style="bold")

@@ -10,6 +10,10 @@ from costaudit.report import figures
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_HOW = {  # a sceptic makes the same figure from the same file
+    "requests_sha256": "of one line per simulated request: prompt and output tokens, a space",
+    "trace_sha256": "of one line per replayed request: arrival, prompt and output tokens",
+}
 _NAMED = 3  # unknown places named in full where one reason covers many
 
 
@@ -209,10 +213,12 @@ def unknown_facts(document: Mapping[str, Any]) -> list[Fact]:
 def provenance_facts(document: Mapping[str, Any]) -> list[Fact]:
     """Where this report comes from."""
     facts = [
-        Fact(label=name.replace("_", " "), text=figures.given(value))
+        Fact(label=name.replace("_", " "), text=figures.given(value), note=_HOW.get(name, ""))
         for name, value in document.get("provenance", {}).items()
         if not isinstance(value, (list, dict)) and value is not None
     ]
+    for path, tier in document.get("provenance", {}).get("tiers", {}).items():
+        facts.append(Fact(label=f"tier of {path}", text=tier))
     for price in document["pricing"]["prices"]:
         usd = price.get("usd_per_device_h")
         text = f"{figures.usd(usd)} per device-hour" if usd is not None else price["source"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # names the grammar; nothing is loaded
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_STILL_PADDING = {"left": 28, "right": 4, "top": 4, "bottom": 4}  # CSS px
 _PNG_SCALE = 2.0  # sharp on the usual screens
 PAPER = {  # the colours of a picture that leaves the page: `:root` of page.css
     "paper": "#fbfaf7",
@@ -94,7 +95,8 @@ def picture(document: Mapping[str, Any], name: str, form: str) -> bytes:
     spec = chart.of(document)
     if spec is None:
         raise UsageError(f"this audit has nothing to draw as {name!r}")
-    drawn = on_paper(whole(spec) | {"title": chart.title, "background": PAPER["card"]})
+    alone = {"title": chart.title, "background": PAPER["card"]}
+    drawn = _folded(on_paper(whole(spec) | alone))
     if form == "png":
         return bytes(vl_convert.vegalite_to_png(drawn, scale=_PNG_SCALE))
     return str(vl_convert.vegalite_to_svg(drawn)).encode()
@@ -130,9 +132,24 @@ def _figure(name: str, chart: Chart, spec: Spec, document: Mapping[str, Any]) ->
         name=name,
         title=chart.title,
         says=chart.says(document),
-        svg=_own_ids(vl_convert.vega_to_svg(compiled), name),
+        svg=_own_ids(vl_convert.vega_to_svg(_folded(compiled)), name),
         vega=script_json(compiled),
     )
+
+
+def _folded(compiled: Spec) -> Spec:
+    """Ready for a picture that nobody measures again.
+
+    Legends are folded beforehand: they would fold after their place was made. Names of rows have
+    room, should the reader's fonts be wider than those that measured them.
+    """
+    text = re.sub(
+        r'\{"(?:signal|expr)": "max\(1, floor\(width / (\d+)\)\)"\}',
+        lambda found: str(max(1, WIDTH // int(found[1]))),
+        json.dumps(compiled),
+    )
+    folded: Spec = json.loads(text)
+    return folded | {"padding": _STILL_PADDING}
 
 
 def _own_ids(svg: str, name: str) -> str:

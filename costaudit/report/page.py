@@ -7,7 +7,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from costaudit.contrast.trend import SCHEMA as TREND
+from costaudit.audit.document import TREND_SCHEMA
 from costaudit.ground.shipped import shipped
 from costaudit.report import figures
 from costaudit.report.figure import figures_of, script_json
@@ -33,7 +33,7 @@ def html_page(document: Mapping[str, Any]) -> str:
     Raises:
         FileNotFoundError: the installation has no templates.
     """
-    if document["schema"] == TREND:
+    if document["schema"] == TREND_SCHEMA:
         rows, charts = trend_rows(document), figures_of(document)
         return _laid_out("trend.html", document, rows=rows, charts=charts)
     pricing = document["pricing"]
@@ -70,7 +70,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         FileNotFoundError: the installation has no templates.
     """
     templates = environment(autoescape=False)
-    if document["schema"] == TREND:
+    if document["schema"] == TREND_SCHEMA:
         text = templates.get_template("trend.md").render(rows=trend_rows(document))
     elif "bill" not in document:
         text = templates.get_template("pricing.md").render(p=pricing_view(document["pricing"]))

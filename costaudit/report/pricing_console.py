@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any, Literal
 
 from costaudit.report.pricing_rows import PricingView, pricing_view
+from costaudit.report.stale_prices import warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,7 +42,7 @@ def pricing_text(pricing: Mapping[str, Any], *, width: int = WIDTH, colour: bool
 
 def _print(console: Console, seen: PricingView, pricing: Mapping[str, Any]) -> None:
     console.print(seen.headline, style="bold")
-    for warning in seen.warnings:
+    for warning in warned(seen):
         console.print(f"! {warning}", style="bold yellow")
     _heading(console, "Ways to pay, USD a month")
     _options(console, seen)

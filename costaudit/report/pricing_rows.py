@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from costaudit.report import figures
 from costaudit.report.fact_rows import Fact, Grid
 from costaudit.report.pricing_facts import amount, price_fact, pricing_facts
+from costaudit.report.stale_prices import StalePrices, stale_prices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_FACTORS = {"volume": "volume", "api_price": "API prices", "hourly_price": "hourly prices"}
+FACTORS = {"volume": "volume", "api_price": "API prices", "hourly_price": "hourly prices"}
 _WHAT_IFS = {
     "volume-x0.7": "30 % less volume",
     "efficiency-x1.6": "1.6 times the tokens per replica",
@@ -43,6 +44,7 @@ class PricingView:
 
     headline: str
     warnings: tuple[str, ...]
+    stale: StalePrices | None
     options: tuple[OptionRow, ...]
     budgeted: bool
     why_not: tuple[str, ...]
@@ -58,10 +60,11 @@ class PricingView:
 def pricing_view(pricing: Mapping[str, Any]) -> PricingView:
     """The words of an advice; a document without a log has no options and no view."""
     options = pricing["options"]
-    titles = {option["id"]: option["title"] for option in options}
+    titles = titles_of(pricing)
     return PricingView(
         headline=_headline(pricing),
         warnings=tuple(_warnings(pricing)),
+        stale=stale_prices(pricing["prices"], by="id"),
         options=tuple(_option(option, best=pricing["best"]) for option in options),
         budgeted=any("over_budget_share" in o["usd_per_month"] for o in options),
         why_not=_why_not(options),
@@ -79,6 +82,11 @@ def pricing_view(pricing: Mapping[str, Any]) -> PricingView:
             for gone in pricing["not_offered"]
         ),
     )
+
+
+def titles_of(pricing: Mapping[str, Any]) -> dict[str, str]:
+    """What each option is called, by its id."""
+    return {option["id"]: option.get("title", option["id"]) for option in pricing["options"]}
 
 
 def _headline(pricing: Mapping[str, Any]) -> str:
@@ -102,11 +110,6 @@ def _warnings(pricing: Mapping[str, Any]) -> list[str]:
             f"{pricing['history']['why'].capitalize()}. A commitment is offered at the amount "
             "that no part of this history would have regretted, and no more."
         )
-    found += [
-        f"The price of {price['id']} is stale ({price['as_of'] or 'undated'})."
-        for price in pricing["prices"]
-        if price["stale"]
-    ]
     found += [figures.sentence(note) for note in pricing["demand"].get("notes", ())]
     return found
 
@@ -149,7 +152,7 @@ def _flips(pricing: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:
         side = flip["above"] if flip["at"] > 1 else flip["below"]
         said.append(
             f"At {figures.significant(flip['at'])} times today's "
-            f"{_FACTORS[flip['what']]} {_name(titles, side)} becomes the cheapest."
+            f"{FACTORS[flip['what']]} {_name(titles, side)} becomes the cheapest."
         )
     for way, point in (pricing["break_even"] or {}).items():
         shares = ", ".join(

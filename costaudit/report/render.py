@@ -6,11 +6,12 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
-from costaudit.contrast.trend import SCHEMA as TREND
+from costaudit.audit.document import TREND_SCHEMA
 from costaudit.ground.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 class Format(StrEnum):
@@ -39,6 +40,13 @@ def format_named(name: str) -> Format:
     except ValueError:
         hint = did_you_mean(name, [str(f) for f in Format])
         raise UsageError(f"there is no report format {name!r}", hint=hint) from None
+
+
+def format_of(out: Path | None) -> Format:
+    """The form that a file's name asks for: audit.html is a page; else what a terminal shows."""
+    ending = out.suffix.lower().lstrip(".") if out is not None else ""
+    named = {"htm": Format.HTML, "markdown": Format.MARKDOWN}
+    return named.get(ending) or (Format(ending) if ending in list(Format) else Format.CONSOLE)
 
 
 def check_part(form: Format, *, table: str | None, chart: str | None) -> str:
@@ -102,7 +110,7 @@ def render(
 
 
 def _console(document: Mapping[str, Any], *, width: int, colour: bool) -> str:
-    if document["schema"] == TREND:
+    if document["schema"] == TREND_SCHEMA:
         from costaudit.report.trend_rows import trend_text
 
         return trend_text(document, width=width)

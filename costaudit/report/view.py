@@ -23,6 +23,7 @@ from costaudit.report import (
 from costaudit.report.folklore_rows import ClaimRow, claim_rows
 from costaudit.report.front_rows import front_grid
 from costaudit.report.pressure_rows import pressure_facts, ramp_grid
+from costaudit.report.stale_prices import StalePrices, stale_prices
 from costaudit.report.verified_rows import VerifiedRow, verified_line, verified_rows
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class View:
     summary: str
     plan_line: str
     warnings: tuple[str, ...]
+    stale: StalePrices | None
     slices: list[bill_rows.SliceRow]
     steps: list[step_rows.StepRow]
     other_steps: list[step_rows.StepRow]
@@ -100,6 +102,7 @@ def view(document: Mapping[str, Any]) -> View:
         summary=capture_rows.capture_verdict(document) or _summary(document, slices),
         plan_line=_plan_line(document, steps),
         warnings=tuple(_warnings(document)),
+        stale=stale_prices(document["pricing"]["prices"], by="source"),
         slices=slices,
         steps=steps,
         other_steps=others,
@@ -112,9 +115,7 @@ def view(document: Mapping[str, Any]) -> View:
         capture=capture_rows.capture(document),
         phases=fact_rows.phase_rows(document["phases"]),
         counters=counter_rows.counter_facts(document["phases"]),
-        kv=[*fact_rows.kv_facts(document["kv_cache"]), *pressure_facts(document["kv_cache"])],
-        ramp=ramp_grid(document["kv_cache"]),
-        pressed="pressure" in document["kv_cache"],
+        **_cache(document["kv_cache"]),
         server=server_rows.server_facts(document),
         ladder=server_rows.ladder_grid(document),
         workload=fact_rows.workload_facts(document["workload"]),
@@ -126,6 +127,11 @@ def view(document: Mapping[str, Any]) -> View:
         provenance=fact_rows.provenance_facts(document),
         notes=tuple(_notes(document)),
     )
+
+
+def _cache(kv: Mapping[str, Any]) -> dict[str, Any]:
+    facts = [*fact_rows.kv_facts(kv), *pressure_facts(kv)]
+    return {"kv": facts, "ramp": ramp_grid(kv), "pressed": "pressure" in kv}
 
 
 def _subtitle(document: Mapping[str, Any]) -> str:
@@ -194,18 +200,7 @@ def _warnings(document: Mapping[str, Any]) -> list[str]:
         found.append(f"Dollar claims are refused: {why}.".replace("..", "."))
     if text := _WEIGHTS.get(document["target"].get("weights") or ""):
         found.append(text)
-    found += [
-        f"The price of {_short(price['source'])} is stale ({price['as_of'] or 'undated'}): "
-        "give today's with --price."
-        for price in document["pricing"]["prices"]
-        if price["stale"]
-    ]
     return found
-
-
-def _short(source: str) -> str:
-    """What was priced, without where that was read."""
-    return source.split(": ", maxsplit=1)[0]
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:

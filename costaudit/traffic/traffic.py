@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 
@@ -49,3 +50,9 @@ class Traffic:
     def output_tokens(self) -> int:
         """All output tokens."""
         return sum(r.output_tokens for r in self.requests)
+
+    @property
+    def sha256(self) -> str:
+        """Of one line per request: arrival, prompt and output tokens."""
+        lines = (f"{r.arrival_s!r} {r.prompt_tokens} {r.output_tokens}\n" for r in self.requests)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,14 +23,35 @@ CLIPBOARD = ("clipboardReadWrite", "clipboardSanitizedWrite")
 BAD_PAGE = """<!doctype html><title>bad</title><div style="width:2000px">wide</div>
 <img src="http://127.0.0.1:9/pixel.png"><script>undefinedFunction()</script>"""
 PAYLOAD = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>'\"{{7*7}}"
-KINDS = ["demo", "vllm"]
+KINDS = ["demo", "vllm", "pricing", "trend"]
 
 
 @pytest.fixture(scope="session")
 def documents(checkout: Path) -> dict[str, dict[str, Any]]:
-    """The samples of the documentation: real audits."""
+    """The samples of the documentation: real audits, a log that was priced, and a trend."""
     names = {"demo": "sample.json", "vllm": "sample-server.json"}
-    return {kind: json.loads((checkout / "docs" / n).read_text()) for kind, n in names.items()}
+    found = {kind: json.loads((checkout / "docs" / n).read_text()) for kind, n in names.items()}
+    return found | {"pricing": priced(checkout), "trend": drifted(found["demo"])}
+
+
+def priced(checkout: Path) -> dict[str, Any]:
+    """What `costaudit price` says of a published trace, at a capacity that was made up."""
+    trace = checkout / "bench/data/traces/servegen_m-large_10min_week1.csv"
+    given = ("--capacity", str(checkout / "docs/capacity.toml"), "--price", "3.9", "--json")
+    command = [sys.executable, "-m", "costaudit", "price", str(trace), *given]
+    return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def drifted(document: dict[str, Any]) -> dict[str, Any]:
+    """A run three times, the last one at twice the cost."""
+    from costaudit.contrast.trend import trend
+
+    dearer = copy.deepcopy(document)
+    bill = dearer["bill"]
+    for name in ("usd_per_1m_tokens", "gpu_s_per_1m_tokens"):
+        bill[name] *= 2
+        bill[f"{name}_interval"] = {e: 2 * v for e, v in bill[f"{name}_interval"].items()}
+    return trend([("monday", document), ("tuesday", document), ("wednesday", dearer)])
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +84,7 @@ def test_every_chart_comes_to_life_and_the_page_stays_quiet_alone_and_never_too_
     assert seen.errors == []
     assert seen.requests == []
     figures = [box["text"] for box in boxes(browser, "figure.chart")]
-    assert len(live_charts(browser)) == len(figures) > 1
+    assert len(live_charts(browser)) == len(figures) > (kind != "trend")
     for chart in boxes(browser, "figure.chart .live svg"):
         assert chart["width"] > 0.7 * min(size[0] - 60, 600)
         assert chart["height"] > 50

@@ -60,9 +60,9 @@ def test_profile_records_audits_and_writes(prices, capsys, tmp_path, monkeypatch
 
     seen = []
 
-    def record(options, *, progress):
+    def record(options, *, progress, command):
         progress(Progress(fraction=0.5, label="half", seconds_left=3.0))
-        seen.append(options)
+        seen.append((options, command))
         return options.path
 
     monkeypatch.setattr(room, "record_profile", record)
@@ -74,12 +74,10 @@ def test_profile_records_audits_and_writes(prices, capsys, tmp_path, monkeypatch
     assert json.loads(out)["schema"] == "costaudit.audit/1"
     assert "recording: demo.costaudit" in err
     assert page.is_file()
-    assert (seen[0].target, seen[0].path, seen[0].probe) == (
-        "demo",
-        Path("demo.costaudit"),
-        "chat",
-    )
-    assert seen[0].kv_budget_bytes == 2**30
+    ((options, command),) = seen
+    told = (options.target, options.path, options.probe, options.kv_budget_bytes)
+    assert told == ("demo", Path("demo.costaudit"), "chat", 2**30)
+    assert command.startswith("costaudit profile demo --kv-budget 1GiB")
     assert prices == [(Path("demo.costaudit"), 2.0, None)]
 
 
@@ -103,7 +101,7 @@ def test_force_replaces_a_recording_and_nothing_else(prices, tmp_path, monkeypat
     from costaudit.record import profile as room
     from costaudit.recording.recording import Recording
 
-    monkeypatch.setattr(room, "record_profile", lambda o, *, progress: o.path)
+    monkeypatch.setattr(room, "record_profile", lambda o, **_: o.path)
     old = tmp_path / "demo.costaudit"
     Recording.create(old).close()
     assert main.run(["profile", "demo", "-o", str(old), "--force"]) == 0

@@ -138,3 +138,16 @@ def test_an_unknown_format_names_the_closest():
     with pytest.raises(UsageError) as caught:
         format_named("htm")
     assert "html" in caught.value.hint
+
+
+@pytest.mark.parametrize("form", TEXTS)
+def test_several_stale_prices_are_one_line_that_counts_them(form):
+    document = sample()
+    first = document["pricing"]["prices"][0]
+    others = [first | {"source": f"list {n}", "as_of": f"2025-0{n}-01"} for n in (1, 2, 3)]
+    document["pricing"]["prices"] = [first, *(price | {"stale": True} for price in others)]
+    text = words(document, form)
+    assert text.count("3 of 4 prices are stale, the oldest of 2025-01-01") == 1
+    assert "price of list" not in text
+    folded = "<details>" in render(document, form)
+    assert folded is (form is not Format.CONSOLE)

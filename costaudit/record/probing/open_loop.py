@@ -91,6 +91,7 @@ def _traced(probing: Probing, trace: str) -> tuple[Iterator[tuple[float, Shot]],
     about = {
         "arrivals": TRACE,
         "trace": trace,
+        "trace_sha256": traffic.sha256,
         "time_scale": options.time_scale,
         "length_scale": scale,
         "requests": len(traffic.requests),

@@ -47,8 +47,10 @@ KIND = "server"
 SCRAPE_EVERY_S = 1.0
 
 
-def record_server(options: ServerOptions, *, progress: Listener) -> Path:
+def record_server(options: ServerOptions, *, progress: Listener, command: str = "") -> Path:
     """Record a server into a new file at `options.path`; returns the path.
+
+    `command` is the command line that asked for it, without secrets; "" where there was none.
 
     Raises:
         UsageError: an option is wrong, or the file cannot be written (before anything is sent).
@@ -62,6 +64,7 @@ def record_server(options: ServerOptions, *, progress: Listener) -> Path:
     recording.set_meta(
         kind=KIND,
         options=server_meta(options),
+        command=command,
         costaudit=costaudit.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

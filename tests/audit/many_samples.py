@@ -1,0 +1,74 @@
+"""Recordings of many samples: a small one of known step time, multiplied by SQLite itself."""
+
+# ruff: noqa: S608 - our own names and numbers
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from synthetic_run import write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOADS = "prefill_tokens, prefill_pairs, prefill_seqs, decode_seqs, decode_context_tokens"
+_TURNS = "WITH RECURSIVE turn(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM turn WHERE n < {turns})"
+# A deterministic wobble of up to 20 %, so that rounds differ and each has its own instant.
+_WOBBLE = "(1 + 0.2 * ((old.id * 7919 + n * 104729) % 1000) / 1000.0)"
+_ROUNDS = f"""{_TURNS}
+INSERT INTO sample (task, role, phase, round, t_s, seconds, wall_s, clock, steps, {_LOADS})
+SELECT task, role, phase, round + 3 * n, t_s + 3.0 * n, seconds * {_WOBBLE}, wall_s * {_WOBBLE},
+       clock, steps, {_LOADS}
+FROM turn, old ORDER BY n, old.id"""
+_WINDOWS = f"""{_TURNS}
+INSERT INTO sample (task, role, phase, round, t_s, seconds, wall_s, clock, steps, {_LOADS})
+SELECT 'attached-' || (batch + 2 * n) || '/' || phase, 'attached', phase, 0, t_s + 3.0 * n,
+       seconds * {_WOBBLE}, wall_s * {_WOBBLE}, clock, steps, {_LOADS}
+FROM turn, (SELECT *, CAST(substr(task, 8) AS INTEGER) AS batch FROM old) AS old
+ORDER BY n, old.id"""
+_REQUESTS = f"""{_TURNS}
+INSERT INTO request (task, batch, prompt_tokens, output_tokens, prefix_id, prefix_tokens,
+                     ttft_s, e2e_s)
+SELECT 'attached-' || (batch + 2 * n), batch + 2 * n, prompt_tokens, output_tokens, prefix_id,
+       prefix_tokens, ttft_s, e2e_s
+FROM turn, (SELECT * FROM request WHERE batch < 2) AS old ORDER BY n, old.id"""
+
+
+def write_many_rounds(path: Path, samples: int) -> Path:
+    """About so many samples: the step probes and the replay in very many rounds."""
+    write_run(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TEMP TABLE old AS SELECT * FROM sample WHERE round = 0")
+        (each,) = db.execute("SELECT count(*) FROM old").fetchone()
+        db.execute(_ROUNDS.format(turns=samples // each))
+    return path
+
+
+def write_long_attached(path: Path, samples: int) -> Path:
+    """About so many samples as an attached program leaves them: each its own task, no probes."""
+    write_run(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        sql = "CREATE TEMP TABLE old AS SELECT * FROM sample WHERE role = 'replay' AND round = 0"
+        db.execute(sql)
+        db.execute("DELETE FROM sample")
+        turns = samples // 4
+        db.execute(_WINDOWS.format(turns=turns))
+        db.execute(_REQUESTS.format(turns=turns))
+        db.execute("DELETE FROM request WHERE batch < 2")
+        db.execute("UPDATE meta SET value = ? WHERE key = 'kind'", (json.dumps("attached"),))
+    return path
+
+
+def add_gauges(path: Path, readings: int) -> Path:
+    """A busy meter, with one lone spike that no thinning may lose."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            f"{_TURNS.format(turns=readings)} INSERT INTO gauge (t_s, meter, name, value, unit) "
+            "SELECT n * 0.01, 'host', 'cpu.busy', 0.4 + 0.1 * ((n * 7919) % 1000) / 1000.0, 'share'"
+            " FROM turn"
+        )
+        db.execute("UPDATE gauge SET value = 0.987 WHERE id = ?", (readings // 3,))
+    return path
