@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
-from many_samples import add_gauges, write_long_attached, write_many_rounds
+from many_samples import DECODES, add_gauges, write_long_attached, write_many_rounds
 from synthetic_run import BATCHES
 
 from costaudit.audit.build import AuditOptions, build_audit
@@ -21,11 +21,16 @@ from costaudit.recording.recording import Recording
 from costaudit.recording.rows import Phase, Role
 
 TURNS = 1500  # of the two batches: 3,000 batches of four requests
+LENGTHS = tuple(
+    tuple((prompt, 1 + DECODES * (output - 1)) for prompt, output in batch) for batch in BATCHES
+)
 
 
 @pytest.fixture(scope="module")
 def attached(tmp_path_factory):
-    path = write_long_attached(tmp_path_factory.mktemp("long") / "run.costaudit", 4 * TURNS)
+    path = write_long_attached(
+        tmp_path_factory.mktemp("long") / "run.costaudit", (2 + 2 * DECODES) * TURNS
+    )
     with sqlite3.connect(path) as db:  # one step of each phase that nobody may lose
         db.execute("UPDATE sample SET seconds = 99 * steps WHERE id = 4001")
         db.execute("UPDATE sample SET seconds = 1e-7 * steps WHERE id = 2002")
@@ -87,8 +92,8 @@ def test_requests_are_drawn_in_whole_batches_of_every_size(attached):
     batches = {}
     for row in drawn:
         batches.setdefault(row.batch, []).append((row.prompt_tokens, row.output_tokens))
-    assert {tuple(rows) for rows in batches.values()} == set(BATCHES)
-    kinds = [tuple(rows) == BATCHES[0] for rows in batches.values()]
+    assert {tuple(rows) for rows in batches.values()} == set(LENGTHS)
+    kinds = [tuple(rows) == LENGTHS[0] for rows in batches.values()]
     assert 0.4 < sum(kinds) / len(kinds) < 0.6
     assert {row.prefix_id for row in drawn} == {row.prefix_id for row in every}
 
@@ -134,7 +139,7 @@ def test_the_audit_of_a_long_window_is_closed_and_says_what_it_drew(attached):
     document = build_audit(attached, options=AuditOptions(usd_per_device_h=3.6))
     jsonschema.validate(document, schema())
     assert does_not_close(document) == ""
-    lengths = [pair for batch in BATCHES for pair in batch]
+    lengths = [pair for batch in LENGTHS for pair in batch]
     bill, workload = document["bill"], document["workload"]
     assert bill["prompt_tokens"] == TURNS * sum(prompt for prompt, _ in lengths)
     assert bill["output_tokens"] == TURNS * sum(output for _, output in lengths)
