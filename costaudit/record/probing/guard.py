@@ -32,6 +32,7 @@ class Guard:
     output_tokens: int = 0
     ours: int = 0
     failed_in_a_row: int = 0  # requests, over all rungs, since the last good answer
+    cut: bool = False  # some of ours may still run there, until the server was seen idle
     slowing: Slowing = field(default_factory=Slowing)
     why: str = field(default="")
 

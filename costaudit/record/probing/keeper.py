@@ -62,7 +62,9 @@ class Keeper:
             came_s = event_s(answer)
             if self.kind and came_s:
                 self.guard.slowing.note(self.kind, answer.task, came_s[0] - answer.intended_s)
-        elif not answer.error.startswith(CUT):
+        elif answer.error.startswith(CUT):
+            self.guard.cut = True
+        else:
             if self.failed is None or not answer.error.endswith(UNTOLD):
                 self.failed = answer
             self.guard.failed_in_a_row += 1

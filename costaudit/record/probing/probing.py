@@ -98,9 +98,10 @@ class Probing:
         return kv_tokens(self.found)
 
     def settle(self) -> None:
-        """Wait until a new page of the server's metrics says that nothing runs.
+        """Wait for a new page of the server's metrics, so that spans hold what they should.
 
-        Spans then hold what they should; a server goes on for a while with what was cut.
+        Where requests of ours were cut, for one that says that nothing runs: the server goes on
+        with them for a while.
         """
         if self.asked_s is None:
             return
@@ -108,5 +109,6 @@ class Probing:
         while self.recording.clock_s() < began_s + MOST_SETTLE_S:
             time.sleep(LOOK_S)
             idle = not (self.level(RUNNING) or self.level(WAITING))
-            if self.asked_s() > began_s and idle:
-                return
+            if self.asked_s() > began_s and (idle or not self.guard.cut):
+                break
+        self.guard.cut = False
