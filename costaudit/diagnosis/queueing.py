@@ -31,6 +31,7 @@ NEAR_CAP, NEAR_CAP_SHARE, NEAR_MOST_SHARE = (
 BUDGET_FULL = 0.8  # mean tokens of a step over the budget
 USUAL_BUDGET = 2048.0  # the smallest of vLLM's and SGLang's defaults
 STEP_ROOM = 0.1  # mean tokens of a step over the budget: the next prompt would fit in
+FEW_WAITING = 3  # readings with a queue
 HELD = 0.5  # of the waiting requests, by the server's reason
 _KV_WAITING = "kv.usage_fraction" + WHILE_WAITING
 
@@ -103,7 +104,7 @@ def _capped(w: Window, found: Queue) -> bool:
     room = signs.slots(w)
     if isinstance(room.value, (int, float)) and room.origin.value in {"exported", "given"}:
         near = max(NEAR_CAP * signs.ranks(w), NEAR_CAP_SHARE * room.value)
-        return min(found.batch, _full(w)) >= room.value - near
+        return while_waiting(w, found.batch) >= room.value - near
     full, running = w.levels(RUNNING + WHILE_WAITING), w.levels(RUNNING)
     if running is not None and running.samples >= signs.FEW_SAMPLES:
         if w.levels(WAITING) is None:  # when they waited is not told, only for how long
@@ -132,10 +133,10 @@ def _lasts(w: Window, found: Queue) -> bool:
     return found.length >= 1
 
 
-def _full(w: Window) -> float:
-    """The batch while requests waited; infinite where that was not read."""
+def while_waiting(w: Window, otherwise: float) -> float:
+    """The mean batch while requests waited, and not before or after; `otherwise`: hardly read."""
     full = w.levels(RUNNING + WHILE_WAITING)
-    return full.mean if full is not None else float("inf")
+    return full.mean if full is not None and full.samples >= FEW_WAITING else otherwise
 
 
 def _held(w: Window) -> float:

@@ -31,8 +31,9 @@ def judge(w: Window) -> Answer:
         return CannotTell(because="the server does not export how many requests wait")
     if found.why is not Why.CAP:
         return DoesNotShow(why="no request waited for a place in the batch")
+    held = queueing.while_waiting(w, found.batch)
     evidence = [
-        signs.seen(w, RUNNING, "requests in the batch while others waited", found.batch),
+        signs.seen(w, RUNNING, "requests in the batch while others waited", held),
         signs.seen(w, WAITING, "mean queue", found.length),
     ]
     if found.kv is not None:
