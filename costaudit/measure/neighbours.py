@@ -72,12 +72,14 @@ def neighbours(recording: Recording, *, from_s: float, to_s: float) -> Neighbour
 
 
 def replay_neighbours(recording: Recording) -> Neighbours | None:
-    """Over the steady part of the replay, else over all of it."""
+    """Over the steady part of the replay; over all of it where that was too short to be read."""
     facts = recording.facts()
     about, steady = facts.get("rung", {}).get("replay"), facts.get("replay", {}).get("steady")
     if about is None or not isinstance(about.value, dict):
         return None
     began_s, wall_s = float(about.value["t_s"]), float(about.value["wall_s"])
     told = steady.value if steady is not None and isinstance(steady.value, dict) else {}
-    span = {"from_s": 0.0, "to_s": wall_s} | told
-    return neighbours(recording, from_s=began_s + span["from_s"], to_s=began_s + span["to_s"])
+    whole = {"from_s": 0.0, "to_s": wall_s}
+    spans = (neighbours(recording, from_s=began_s + s["from_s"], to_s=began_s + s["to_s"])
+             for s in (whole | told, whole))  # fmt: skip
+    return next((found for found in spans if found is not None), None)

@@ -178,6 +178,13 @@ def test_a_neighbour_on_one_of_two_cores_leaves_one(recording):
     assert "others used 1.00" in neighbours_note(recording)
 
 
+def test_a_steady_part_too_short_to_be_read_does_not_hide_a_neighbour(recording):
+    replayed(recording)
+    recording.add(Fact(subject="replay", name="steady", value={"from_s": 4.1, "to_s": 5.9}))
+    crowded(recording, server=0.8, own=0.2, others=1.0, steal=0.0, idle=0.0, waiting_share=0.9)
+    assert "others used 1.00" in neighbours_note(recording)
+
+
 def test_a_neighbour_on_cores_that_nobody_waited_for_is_noted_alone(recording):
     replayed(recording)
     crowded(recording, server=1.0, own=0.1, others=4.0, steal=0.0, idle=58.9, waiting_share=0.01)
