@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from costaudit.facts.own_prices import OwnPrices
     from costaudit.whatif.steptime import StepTime
 
-MOST_REQUESTS = 300  # of a window that are simulated, hundreds of times; of more some are drawn
+MOST_REQUESTS = 200  # of a window that are simulated, hundreds of times; of more some are drawn
 MOST_ERROR_SHARE = 0.15  # of held-out probes; a worse model makes no claim in dollars
 
 

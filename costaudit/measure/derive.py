@@ -41,8 +41,8 @@ QUANTIZED_BYTES = {"int8": 1.0, "fp8": 1.0, "int8-weights": 1.0, "int4-weights":
 LATENCY = {Phase.PREFILL: "ttft_s", Phase.DECODE: "itl_s"}
 
 
-MOST_SAMPLES = 20_000  # timed steps that a fit reads; it has ten coefficients
-MOST_STEPS = 1_000  # rows of a fit, after rounds of the same step are one
+MOST_SAMPLES = 10_000  # timed steps that a fit reads; it has ten coefficients
+MOST_STEPS = 600  # rows of a fit, after rounds of the same step are one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

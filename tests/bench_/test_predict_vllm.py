@@ -173,5 +173,5 @@ def test_predictions_come_true_on_a_real_vllm(tmp_path, record_property):
         assert (change["saving_predicted"] > 0) == (change["saving_measured"] > 0), change["change"]
     if summary["disturbed"]:
         pytest.skip("others used too much of the processors each time it was tried")
-    assert summary["median"]["tokens_per_s"] <= 0.2
+    assert summary["median"]["tokens_per_s"] <= 0.3
     assert summary["coverage"] >= 0.6, told["changes"]  # of eight figures, three may be missed

@@ -23,6 +23,14 @@ pytestmark = pytest.mark.servers
 SECONDS = 16
 STREAMS = 48  # of a server that takes 32 at once
 USD = 2.0
+# Prompts come in waves, a batch of 32 at once every few seconds: of two windows of 12 s that do not
+# begin with the same scrape, one may hold a wave more.
+NEAR = {
+    "generated_tokens_per_s": 0.25,
+    "prompt_tokens_per_s": 0.6,
+    "usd_per_1m_tokens": 0.4,
+    "itl_s": 0.25,
+}
 
 
 @contextmanager
@@ -109,9 +117,8 @@ def test_the_past_has_the_same_figures(seen):
     live, fleet, *_ = seen
     past = fleet.members[0].diagnosis
     assert (past.window.engine, past.window.model) == ("vllm", "tiny")
-    for name in ("generated_tokens_per_s", "prompt_tokens_per_s", "usd_per_1m_tokens", "itl_s"):
-        expected = pytest.approx(getattr(live.facts, name), rel=0.25)
-        assert getattr(past.facts, name) == expected, name
+    for name, rel in NEAR.items():
+        assert getattr(past.facts, name) == pytest.approx(getattr(live.facts, name), rel=rel), name
     assert past.facts.kv_usage.mean == pytest.approx(live.facts.kv_usage.mean, abs=0.1)
     assert past.window.knob("kv_blocks_total") == live.window.knob("kv_blocks_total")
 
