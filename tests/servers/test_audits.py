@@ -45,9 +45,15 @@ def costaudit(*arguments, **environ):
 
 
 def profiled(server, path, *flags, seconds=20):
-    """The document of an audit; with dollars, or else inconclusive for a reason."""
-    own = ("--seconds", str(seconds), "--price", PRICE, "-o", str(path), "--json", "--force")
-    done = costaudit("profile", server.base_url, *own, *flags)
+    """The document of an audit; with dollars, or else inconclusive for a reason.
+
+    A machine that is too slow for its seconds just now is given more of them.
+    """
+    for time_s in (seconds, 2 * seconds, 4 * seconds):
+        own = ("--seconds", str(time_s), "--price", PRICE, "-o", str(path), "--json", "--force")
+        done = costaudit("profile", server.base_url, *own, *flags)
+        if "replayed long enough" not in done.stderr:
+            break
     assert done.returncode in (0, 3), done.stderr
     document = json.loads(done.stdout)
     assert document["steptime"]["refused"] == (done.returncode == 3)
