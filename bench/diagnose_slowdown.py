@@ -6,9 +6,10 @@
 Closed-loop clients keep the server busy. Rounds of equal length alternate in random pairs: one with
 a diagnosis running against the server, one without. Prints the ratio of generated tokens per second
 (with over without) and its 95 % interval by Student's t over the pairs' logarithms. The server's
-generated tokens are counted by its answers. The diagnosis runs at the lowest priority, as if it
-were on another machine: what is measured is what being read costs the server. `--plain` gives it
-the usual priority, and so counts its own start-up of a second of a core too.
+generated tokens are counted as they stream, by its own running usage. The diagnosis runs at the
+lowest priority, as if it were on another machine: what is measured is what being read costs the
+server. `--plain` gives it the usual priority, and so counts its own start-up of a second of a core
+too.
 """
 
 from __future__ import annotations
@@ -64,16 +65,25 @@ class Clients:
                 "prompt": rng.choices(range(10, 1500), k=PROMPT_TOKENS),
                 "max_tokens": OUTPUT_TOKENS,
                 "ignore_eos": True,
+                "stream": True,
+                "stream_options": {"continuous_usage_stats": True},
             }
             line = http.client.HTTPConnection(self._host, timeout=120)
             line.request("POST", "/v1/completions", json.dumps(body), _JSON)
-            usage = json.loads(line.getresponse().read())["usage"]
+            self._count(line.getresponse())
             line.close()
-            with self._lock:
-                self.tokens += usage["completion_tokens"]
+
+    def _count(self, answer: http.client.HTTPResponse) -> None:
+        seen = 0
+        for event in answer:
+            if event.startswith(_EVENT):
+                upto = json.loads(event.removeprefix(_EVENT[:-1]))["usage"]["completion_tokens"]
+                with self._lock:
+                    self.tokens += upto - seen
+                seen = upto
 
 
-_JSON = {"Content-Type": "application/json"}
+_JSON, _EVENT = {"Content-Type": "application/json"}, b"data: {"
 
 
 def round_rate(clients: Clients, look: Sequence[str], seconds: float, *, looked_at: bool) -> float:

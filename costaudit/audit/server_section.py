@@ -98,6 +98,8 @@ def _agreement(both: Agreement) -> dict[str, Any]:
         for name, (ours, theirs) in pairs.items()
         if ours is not None and theirs is not None
     }
+    if both.cut:
+        told |= {"cut": both.cut, "unseen_output_tokens_at_most": both.unseen_output_tokens}
     return {**told, "agrees": both.check.agrees, "why": both.check.why}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
 from costaudit.folklore.claim import Untold
+from costaudit.ground.errors import InconclusiveError
 from costaudit.ground.stats import Interval, percentile
 from costaudit.plan.plan import Verdict
 from costaudit.plan.saving import EDGES, QUANTILES, widened
@@ -56,13 +57,29 @@ def step_saving(known: Known, step_id: str) -> Interval | Untold:
 
 
 def times(share: Interval) -> Interval:
-    """How many times as much, where this share is saved."""
+    """How many times as much, where this share is saved.
+
+    Raises:
+        InconclusiveError: it may be all.
+    """
+    _check_less_than_all(share)
     return Interval(low=1 / (1 - share.low), high=1 / (1 - share.high))
 
 
 def odds(share: Interval) -> Interval:
-    """What this share is to the rest."""
+    """What this share is to the rest.
+
+    Raises:
+        InconclusiveError: there may be no rest.
+    """
+    _check_less_than_all(share)
     return Interval(low=share.low / (1 - share.low), high=share.high / (1 - share.high))
+
+
+def _check_less_than_all(share: Interval) -> None:
+    """The error of a poor model may reach so far."""
+    if share.high >= 1:
+        raise InconclusiveError("the step-time model is too uncertain here to bound a ratio")
 
 
 def _spread(known: Known, shares: list[Callable[[Scenario], float]]) -> Interval:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from costaudit.measure.server import ServerSpan
+    from costaudit.measure.server import Own, ServerSpan
     from costaudit.recording.rows import Answer
 
 _US = 1e-6
@@ -47,16 +47,22 @@ class CrossCheck:
 
 
 def cross_check(
-    span: ServerSpan, answers: Sequence[Answer], *, front_end_s: float | None = None
+    span: ServerSpan,
+    answers: Sequence[Answer],
+    *,
+    front_end_s: float | None = None,
+    own: Own | None = None,
 ) -> CrossCheck:
     """Compare a span with the answers that lie wholly in it, where nobody else was served.
 
     `front_end_s` is what the server takes to answer a question that generates nothing; None: it
-    was not asked.
+    was not asked. `own` is ours with what came of cut requests; None: none was cut.
     """
     good = [answer for answer in answers if answer.ok]
     output, prompt = _sum(good, "output_tokens"), _sum(good, "prompt_tokens")
     tokens = _less(span.generated_tokens, output)
+    if tokens and own is not None and len(good) < len(answers):
+        tokens = _beyond(tokens - (own.output_tokens - (output or 0.0)), own.unseen_output_tokens)
     firsts = [first for answer in good if (first := _first_s(answer)) is not None]
     ours = math.fsum(firsts) / len(firsts) if firsts else None
     theirs = span.latencies.ttft_s
@@ -93,6 +99,11 @@ def _verdict(
     if abs(outside) > max(TTFT_S, TTFT_SHARE * theirs):
         return False, f"{outside * 1e3:+.1f} ms of a TTFT lie outside of the server's own clock"
     return True, ""
+
+
+def _beyond(tokens: float, unseen: float) -> float:
+    """What is left where up to `unseen` of the difference came to nobody."""
+    return max(0.0, tokens - unseen) if tokens > 0 else tokens
 
 
 def _first_s(answer: Answer) -> float | None:

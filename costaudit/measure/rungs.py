@@ -40,10 +40,13 @@ class Agreement:
 
     Times are means, of requests that were sent one by one where the server tells of those; `check`
     is the verdict on them, `foreign` what others had meanwhile (requests and tokens, by the
-    server's counters less ours).
+    server's counters less ours). Requests are those that came to their end; of the `cut` others the
+    server may have generated up to `unseen_output_tokens` more than reached us.
     """
 
     requests: tuple[float, float | None]
+    cut: int
+    unseen_output_tokens: float
     prompt_tokens: tuple[float, float | None]
     output_tokens: tuple[float, float | None]
     ttft_s: tuple[float | None, float | None]
@@ -78,10 +81,13 @@ def agreement(recording: Recording) -> Agreement | None:
     own = _own(answers)
     told = server_span(gauges, from_s=from_s, to_s=to_s, own=own)
     check = _clearest(
-        cross_check(told, answers, front_end_s=_front_end_s(recording)), _alone(recording)
+        cross_check(told, answers, front_end_s=_front_end_s(recording), own=own), _alone(recording)
     )
+    cut = sum(not a.ok for a in answers)
     return Agreement(
-        requests=(own.requests, told.requests),
+        requests=(own.requests - cut, told.requests),
+        cut=cut,
+        unseen_output_tokens=own.unseen_output_tokens,
         prompt_tokens=(own.prompt_tokens, told.prompt_tokens),
         output_tokens=(own.output_tokens, told.generated_tokens),
         ttft_s=(check.client_ttft_s, check.server_ttft_s),

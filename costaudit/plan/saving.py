@@ -41,8 +41,11 @@ def saving(before: Ids, after: Ids, pricer: Pricer) -> Saving:
 
 
 def widened(low: float, high: float, error_share: float) -> Interval:
-    """Both ends of a share moved outwards by the error of the model that both sides come from."""
+    """Both ends of a share moved outwards by the error of the model that both sides come from.
+
+    Nothing saves more than all, however large that error.
+    """
     return Interval(
         low=low - error_share * abs(low) * (1 - low),
-        high=high + error_share * abs(high) * (1 - high),
+        high=min(high + error_share * abs(high) * (1 - high), max(high, 1.0)),
     )

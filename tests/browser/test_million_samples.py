@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class Written:
     """A page and what it took to write it."""
 
     page: Path
+    wall_s: float
     cpu_s: float
     peak_bytes: int
     slowed: float  # the processors, by a yardstick before and after
@@ -57,12 +59,19 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     page = folder / "run.html"
     arguments = (str(recording), "--format", "html", "--price", "2", "-o", str(page))
     command = [sys.executable, "-c", REPORT, *arguments]
-    before = slowed()
+    before, began = slowed(), time.monotonic()
     told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    wall_s = time.monotonic() - began
     factor = max(before, slowed())  # its pace changes within seconds
     recording.unlink()
     assert told["code"] == 0
-    return Written(page=page, cpu_s=told["cpu_s"], peak_bytes=told["peak_bytes"], slowed=factor)
+    return Written(
+        page=page,
+        wall_s=wall_s,
+        cpu_s=told["cpu_s"],
+        peak_bytes=told["peak_bytes"],
+        slowed=factor,
+    )
 
 
 def slowed() -> float:
@@ -75,9 +84,10 @@ def test_its_report_is_written_within_five_seconds_and_a_gigabyte(
     written: Written, record_property: Any
 ) -> None:
     factor = written.slowed
-    record_property("report of 1M samples", f"{written.cpu_s:.2f} CPU s (x {factor:.2f} slowed)")
+    told = f"{written.wall_s:.2f} s, {written.cpu_s:.2f} CPU s (x {factor:.2f} slowed)"
+    record_property("report of 1M samples", told)
     record_property("its peak memory", f"{written.peak_bytes / 1e9:.3f} GB")
-    assert written.cpu_s <= BAR_S * factor
+    assert written.wall_s <= BAR_S * factor
     assert written.peak_bytes <= BAR_BYTES
     assert written.page.stat().st_size <= PAGE_BYTES
 

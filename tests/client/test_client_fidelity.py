@@ -198,6 +198,19 @@ def test_stop_leaves_no_request_running(truth_server):
     assert min(b - a for a, b in pairwise(asked)) > 0.08
 
 
+def test_what_came_before_it_was_cut_counts(truth_server):
+    asked = []
+
+    def stop():
+        asked.append(time.monotonic())
+        return "enough" if len(asked) > 5 else ""
+
+    with serving(truth_server, "-t", 20, "-i", 20, "-n", 1_000) as truth:
+        ran = run(truth.url, streams=2, requests=2, tokens=1_000, stop=stop)
+    assert {(a.status, a.error) for a in ran.answers} == {(200, "cut off: enough")}
+    assert min(len(a.event_us) // 4 for a in ran.answers) > 10
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[2])

@@ -16,9 +16,11 @@ from playbook_situation import scenario, situation
 from costaudit.folklore.claim import Figure, Found, Known, Verdict, verdict_of, why_not_told
 from costaudit.folklore.load import _look, load_claims
 from costaudit.folklore.whatifs import odds, step_saving, times
+from costaudit.ground.errors import InconclusiveError
 from costaudit.ground.stats import Interval
 from costaudit.ground.toml import read_toml
 from costaudit.plan.plan import Verdict as Planned
+from costaudit.plan.saving import widened
 from costaudit.playbook.load import load
 from costaudit.playbook.step import Edge
 
@@ -122,6 +124,15 @@ def test_shares_as_times_and_odds(share):
     saved = Interval(low=share, high=share)
     assert times(saved).low == pytest.approx(1 / (1 - share))
     assert odds(saved).high == pytest.approx(share / (1 - share))
+
+
+def test_a_model_too_poor_to_bound_a_ratio_says_so():
+    share = widened(0.2, 0.5, error_share=2.5)
+    assert share.high == 1
+    for ratio in (odds, times):
+        with pytest.raises(InconclusiveError, match="too uncertain"):
+            ratio(share)
+
 
 
 def test_a_step_that_does_not_apply_is_priced_by_its_change():

@@ -25,6 +25,7 @@ _BODY_BYTES = 16_777_216  # of a stream, whatever was asked for …
 _BODY_BYTES_PER_TOKEN = 65_536  # … and for each token of it: log probabilities are long
 _OK = 200
 _NS = 1_000_000_000
+_BEGINS, _CHUNKED = b"HTTP/1.1 200", b"\r\ntransfer-encoding: chunked"
 _STAMP_BYTES = 16  # struct timespec
 
 
@@ -116,15 +117,27 @@ class Exchange:
         self._stamps.append(stamp)
         self._users.append(user_ns)
         return (
-            self._look
+            (self._look and not self._goes_on(data))
             or data.endswith(b"\r\n\r\n")  # the end of a chunked body …
             or len(data) < 4  # … unless it is cut into bits  # noqa: PLR2004
             or len(self._reads) > LONG_READS
             or self._offset > self._digest_at
         )
 
+    def _goes_on(self, data: bytes) -> bool:
+        """Begins it a chunked answer? Then the end shows, and the head is read when there is time.
+
+        Many streams begin at the same time, and their second tokens come soon.
+        """
+        if len(self._reads) > 1 or not data.startswith(_BEGINS):
+            return False
+        self._look = _CHUNKED not in data[: max(0, data.find(b"\r\n\r\n"))].lower()
+        return not self._look
+
     def end(self, cut: str) -> None:
-        """It is over, cut short where `cut` says why."""
+        """It is over, cut short where `cut` says why: what came until then counts."""
+        if cut and self._reads:
+            self.frame()
         self.cut = self.cut or cut
         if cut or not self._users:
             self.end_ns = time.time_ns()

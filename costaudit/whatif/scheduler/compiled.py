@@ -15,6 +15,7 @@ from dataclasses import fields
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from costaudit.whatif.scheduler import admission, blocks, gaps, log, loop, rows, seconds, static
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from costaudit.whatif.scheduler.state import State
 
 MODULES = (seconds, gaps, blocks, rows, log, admission, loop, static)
+
+
+_loading = Lock()
 
 
 class Entry(NamedTuple):
@@ -51,12 +55,17 @@ def available() -> bool:
 
 def kept() -> bool:
     """Whether this machine has compiled this code before."""
-    return any(_folder().rglob("loop.serve*.nbc"))
+    return _entry.cache_info().currsize > 0 or any(_folder().rglob("loop.serve*.nbc"))
+
+
+def entry() -> Entry:
+    """The compiled scheduler, from the disk where it was compiled before; threads share it."""
+    with _loading:
+        return _entry()
 
 
 @cache
-def entry() -> Entry:
-    """The compiled scheduler, from the disk where it was compiled before."""
+def _entry() -> Entry:
     import numba
 
     names: dict[str, Any] = {"__name__": __name__, "__builtins__": __builtins__}
