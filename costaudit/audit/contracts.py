@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from costaudit import __version__
 from costaudit.audit.document import SCHEMA
 from costaudit.audit.pricing_section import contracts_section
-from costaudit.audit.scenario import fit_step_time, scenario_of
+from costaudit.audit.situation import AuditOptions, read_situation
 from costaudit.audit.unknowns import explain
 from costaudit.facts.own_prices import NO_OWN_PRICES
 from costaudit.ground.errors import InconclusiveError
-from costaudit.measure.derive import derive
 from costaudit.pricing.advise import Question, advise
 from costaudit.pricing.given_capacity import GivenCapacity
 from costaudit.pricing.load import COLD_START_S, load_of
@@ -21,8 +22,6 @@ from costaudit.pricing.risk import AS_LISTED, Draws, World
 from costaudit.pricing.saturate import Slo, capacity_of
 from costaudit.pricing.stranded import Gain
 from costaudit.pricing.way import offers
-from costaudit.recording.recording import Recording
-from costaudit.whatif.scenario import Prices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +42,7 @@ class ContractOptions:
         slo: limits in seconds; None: those that the workload declares.
         least: replicas that are always kept.
         replicas_per_server: replicas that are rented together.
+        command: the command line, without its secrets; "" where there is none.
     """
 
     usd_per_device_h: float | None = None
@@ -54,6 +54,7 @@ class ContractOptions:
     cold_start_s: float = COLD_START_S
     least: int = 0
     replicas_per_server: int = 1
+    command: str = ""
     today: dt.date = field(default_factory=lambda: dt.datetime.now(dt.UTC).date())
 
 
@@ -64,7 +65,12 @@ def price_given(demand: Demand, given: GivenCapacity, options: ContractOptions) 
         InconclusiveError: no way to pay has a price, or the log holds no tokens.
     """
     advice = _advise(demand, given, options, gains=())
-    return {"schema": SCHEMA, "pricing": contracts_section(advice, demand), "unknown": []}
+    return {
+        "schema": SCHEMA,
+        "pricing": contracts_section(advice, demand),
+        "provenance": {"costaudit_version": __version__, **_origin(demand, options)},
+        "unknown": [],
+    }
 
 
 def price_recording(
@@ -86,7 +92,30 @@ def price_recording(
     filled = {**document, "pricing": contracts_section(advice, demand)}
     kept = [e for e in document["unknown"] if not e["what"].startswith("pricing.")]
     nulls = explain({"pricing": filled["pricing"]}, {"pricing": advice.why})
-    return {**filled, "unknown": kept + nulls}
+    origin = document["provenance"] | _origin(demand, options)
+    return {**filled, "provenance": origin, "unknown": kept + nulls}
+
+
+def _origin(demand: Demand, options: ContractOptions) -> dict[str, Any]:
+    """Of the log, and how it was priced; a sceptic makes the same hash from the same log."""
+    windows = zip(
+        demand.starts,
+        demand.requests,
+        demand.prompt_tokens,
+        demand.output_tokens,
+        strict=True,
+    )
+    lines = (f"{at.isoformat()} {' '.join(map(_told, counts))}\n" for at, *counts in windows)
+    return {
+        "priced_by": options.command or None,
+        "log": demand.source,
+        "demand_sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
+    }
+
+
+def _told(count: float | None) -> str:
+    """A window without a record has a dash."""
+    return "-" if count is None else f"{count:.0f}"
 
 
 def plan_gains(document: Mapping[str, Any]) -> tuple[Gain, ...]:
@@ -107,18 +136,10 @@ def plan_gains(document: Mapping[str, Any]) -> tuple[Gain, ...]:
 
 
 def _measured(path: Path, demand: Demand, options: ContractOptions) -> GivenCapacity:
-    with Recording.read(path) as recording:
-        derived = derive(recording)
-    metrics, precision = derived.metrics, derived.precision
-    step_time = fit_step_time(
-        metrics,
-        derived.steps,
-        param_bytes=precision.param_bytes,
-        kv_element_bytes=precision.kv_element_bytes,
+    judged = read_situation(
+        path, AuditOptions(usd_per_device_h=options.usd_per_device_h, own=options.own)
     )
-    scenario = scenario_of(
-        metrics, derived.requests, step_time, Prices(usd_per_device_h=options.usd_per_device_h)
-    )
+    metrics, scenario = judged.situation.metrics, judged.situation.scenario
     return GivenCapacity(
         capacity=capacity_of(
             scenario, slo=options.slo or _declared(metrics.workload.slo), demand=demand

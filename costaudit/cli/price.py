@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,6 +82,7 @@ class Read:
 
 @grouped
 def price(
+    context: typer.Context,
     log: Log = None,
     *,
     served: Served,
@@ -92,14 +93,14 @@ def price(
     as_json: Json = False,
 ) -> None:
     """Price a traffic log: capacity, contracts, their risk and where the answer flips."""
-    from costaudit.cli.output import check_place, print_json, terminal, write
+    from costaudit.cli.output import check_place, command_line, print_json, terminal, write
     from costaudit.report.pricing_console import pricing_text
 
     if list_ is not None:
         _list(list_, log or "", as_json=as_json)
         return
     check_place(html)
-    document = _priced(_demand(log, served, read), served, paid)
+    document = _priced(_demand(log, served, read), served, paid, command=command_line(context))
     if html is not None:
         from costaudit.report.page import html_page
 
@@ -144,12 +145,12 @@ def _mapping(pairs: list[str] | None) -> dict[str, str] | None:
     return {p.partition("=")[0]: p.partition("=")[2] for p in pairs} if pairs else None
 
 
-def _priced(demand: Demand, served: Served, paid: Paid) -> dict[str, Any]:
+def _priced(demand: Demand, served: Served, paid: Paid, *, command: str) -> dict[str, Any]:
     from costaudit.audit.contracts import price_given, price_recording
     from costaudit.cli.audit import audit
     from costaudit.pricing.given_capacity import read_capacity
 
-    options = _options(served, paid)
+    options = replace(_options(served, paid), command=command)
     if served.capacity is not None:
         return price_given(demand, read_capacity(served.capacity), options)
     run = Path(served.recording or "")

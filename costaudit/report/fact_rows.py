@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _HOW = {  # a sceptic makes the same figure from the same file
     "requests_sha256": "of one line per simulated request: prompt and output tokens, a space",
     "trace_sha256": "of one line per replayed request: arrival, prompt and output tokens",
+    "demand_sha256": "of one line per window: its start, requests, prompt and output tokens",
 }
 _NAMED = 3  # unknown places named in full where one reason covers many
 
@@ -210,13 +211,18 @@ def unknown_facts(document: Mapping[str, Any]) -> list[Fact]:
     return [Fact(label=_some(what), text=why) for why, what in by_reason.items()]
 
 
-def provenance_facts(document: Mapping[str, Any]) -> list[Fact]:
-    """Where this report comes from."""
-    facts = [
+def origin_facts(document: Mapping[str, Any]) -> list[Fact]:
+    """What was run, when and on what."""
+    return [
         Fact(label=name.replace("_", " "), text=figures.given(value), note=_HOW.get(name, ""))
         for name, value in document.get("provenance", {}).items()
         if not isinstance(value, (list, dict)) and value is not None
     ]
+
+
+def provenance_facts(document: Mapping[str, Any]) -> list[Fact]:
+    """Where this report comes from, with the instruments and the prices."""
+    facts = origin_facts(document)
     for path, tier in document.get("provenance", {}).get("tiers", {}).items():
         facts.append(Fact(label=f"tier of {path}", text=tier))
     for price in document["pricing"]["prices"]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from costaudit.audit.document import TREND_SCHEMA
 from costaudit.ground.shipped import shipped
 from costaudit.report import figures
+from costaudit.report.fact_rows import origin_facts
 from costaudit.report.figure import figures_of, script_json
 from costaudit.report.pricing_rows import pricing_view
 from costaudit.report.trend_rows import trend_rows
@@ -40,8 +41,9 @@ def html_page(document: Mapping[str, Any]) -> str:
     priced = pricing_view(pricing) if "demand" in pricing else None
     charts = figures_of(document)
     if "bill" not in document:
-        source = pricing["demand"]["source"]
-        return _laid_out("pricing.html", document, p=priced, charts=charts, source=source)
+        source, origin = pricing["demand"]["source"], origin_facts(document)
+        parts = {"p": priced, "charts": charts, "source": source, "origin": origin}
+        return _laid_out("pricing.html", document, **parts)
     return _laid_out("page.html", document, v=view(document), p=priced, charts=charts)
 
 

@@ -134,7 +134,6 @@ def test_a_model_too_poor_to_bound_a_ratio_says_so():
             ratio(share)
 
 
-
 def test_a_step_that_does_not_apply_is_priced_by_its_change():
     """Prices of its two ends, on a bill where the step takes so much off every second."""
     case = {"name": "routing", "plan": {}}

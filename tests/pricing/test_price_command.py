@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
 from copy import deepcopy
 from pathlib import Path
@@ -145,3 +146,19 @@ def test_nothing_priced_is_inconclusive(tmp_path, trace, capsys):
     path.write_text(text, encoding="utf-8")
     assert main.run(["price", trace, "--capacity", str(path)]) == 3
     assert "--price" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["demo", "vllm"])
+def test_a_recording_of_either_kind_prices_a_log(name, trace, checkout, tmp_path, capsys):
+    run, page = tmp_path / f"{name}.costaudit", tmp_path / "price.html"
+    packed = checkout / "tests" / "report" / "recordings" / f"{name}.costaudit.gz"
+    run.write_bytes(gzip.decompress(packed.read_bytes()))
+    command = ["price", trace, "--recording", str(run), "--price", "2", "--html", str(page)]
+    command += ["--ttft", "60", "--itl", "5"]
+    assert main.run([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["pricing"]["capacity"]["prefill_tokens_per_s"] > 0
+    origin = told["provenance"]
+    assert origin["priced_by"].startswith("costaudit price ")
+    assert len(origin["demand_sha256"]) == 64
+    assert origin["demand_sha256"] in page.read_text(encoding="utf-8")
