@@ -42,17 +42,13 @@ def report(
     prices: PriceBook = None,
 ) -> None:
     """Render the audit of a recording; needs no model and no GPU."""
-    from costaudit.audit.stored import is_stored
-    from costaudit.cli.ahead import load_ahead
     from costaudit.cli.output import check_place, terminal, write
-    from costaudit.report.render import Format, check_part, format_named, format_of, render
+    from costaudit.report.render import check_part, format_named, format_of, render
 
     wanted = format_named(form) if form else format_of(out)
     part = check_part(wanted, table=table, chart=chart)
     check_place(out)
     book = {"price": price, "reserved_price": reserved_price, "prices": prices}
-    if any(run.is_file() and not is_stored(run) for run in runs):
-        load_ahead(figures=wanted in {Format.HTML, Format.PNG, Format.SVG})
     document = _document(runs, book)
     if out is None:
         typer.echo(render(document, wanted, part=part, **terminal()), nl=False, color=True)

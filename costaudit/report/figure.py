@@ -81,13 +81,6 @@ def figures_of(document: Mapping[str, Any]) -> dict[str, Figure]:
     }
 
 
-def wake() -> None:
-    """Start what draws: the first chart takes longer than all others."""
-    import vl_convert
-
-    vl_convert.vegalite_to_vega(whole({"mark": "bar", "data": {"values": []}}))
-
-
 def picture(document: Mapping[str, Any], name: str, form: str) -> bytes:
     """One chart as a file: `form` is "svg" or "png".
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, assert_never
 
-from costaudit.traffic.traffic import Traffic
 from costaudit.whatif.rates import rates_of, windows_of
 from costaudit.whatif.scenario import Batching, KvLayout
 from costaudit.whatif.scheduler.compiled import record_type
@@ -79,12 +78,6 @@ def state_of(
         steps=[Step() for _ in range(log_room)],
         chunks=[Chunk() for _ in range(log_room)],
     )
-
-
-def blank_state() -> State:
-    """A state as compiled code takes it, with nothing to do."""
-    nothing = columns_of(Traffic(source="nothing", requests=()), 1)
-    return _of_records(Machine(), Rates(), nothing, [Window()], 0)
 
 
 def _of_records(

@@ -10,7 +10,7 @@ from costaudit.ground.errors import InconclusiveError
 from costaudit.whatif.latency import gaps_of
 from costaudit.whatif.outcome import KvOutcome, Outcome
 from costaudit.whatif.scenario import Batching
-from costaudit.whatif.schedule import blank_state, state_of
+from costaudit.whatif.schedule import state_of
 from costaudit.whatif.scheduler import compiled
 from costaudit.whatif.scheduler.log import FULL
 from costaudit.whatif.scheduler.seconds import SUMS
@@ -107,19 +107,6 @@ def steps_taken(scenario: Scenario, *, free_resume: bool) -> Iterator[Taken]:
             ),
         )
         first = step.chunks
-
-
-def load_compiled() -> None:
-    """Have the compiled scheduler, where this machine compiled it before: nothing is interpreted.
-
-    For a thread beside work that holds no lock of Python's, such as reading a long recording.
-    """
-    global _interpreted  # noqa: PLW0603 - as below
-    if compiled.available() and compiled.kept():
-        _interpreted = INTERPRETED_REQUESTS
-        entry, state = compiled.entry(), blank_state()
-        entry.serve(state)
-        entry.serve_static(state)
 
 
 def use_compiled(requests: int) -> bool:

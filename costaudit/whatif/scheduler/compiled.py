@@ -15,7 +15,6 @@ from dataclasses import fields
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from costaudit.whatif.scheduler import admission, blocks, gaps, log, loop, rows, seconds, static
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from costaudit.whatif.scheduler.state import State
 
 MODULES = (seconds, gaps, blocks, rows, log, admission, loop, static)
-
-
-_loading = Lock()
 
 
 class Entry(NamedTuple):
@@ -55,17 +51,12 @@ def available() -> bool:
 
 def kept() -> bool:
     """Whether this machine has compiled this code before."""
-    return _entry.cache_info().currsize > 0 or any(_folder().rglob("loop.serve*.nbc"))
-
-
-def entry() -> Entry:
-    """The compiled scheduler, from the disk where it was compiled before; threads share it."""
-    with _loading:
-        return _entry()
+    return any(_folder().rglob("loop.serve*.nbc"))
 
 
 @cache
-def _entry() -> Entry:
+def entry() -> Entry:
+    """The compiled scheduler, from the disk where it was compiled before."""
     import numba
 
     names: dict[str, Any] = {"__name__": __name__, "__builtins__": __builtins__}
