@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from costaudit.record.dialects.dialect import Call
 
@@ -36,6 +36,11 @@ class Shot:
     start_s: float | None = None
 
 
+def nothing_to_do() -> bool:
+    """Idle moments are for resting."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
     """A load to put on a server once.
@@ -47,6 +52,8 @@ class Rung:
         requests: the most requests to send.
         timeout_s: of one request, from its sending to its end.
         window_s: no new request is sent after this long; None: until the shots are out.
+        idle: called in idle moments; False: there is nothing to be done in them. Of a source of
+            shots that can be made ahead, see `ahead`.
     """
 
     shots: Iterable[Shot]
@@ -54,6 +61,7 @@ class Rung:
     requests: int
     timeout_s: float = 600.0
     window_s: float | None = None
+    idle: Callable[[], bool] = nothing_to_do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

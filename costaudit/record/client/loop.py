@@ -75,7 +75,7 @@ class Loop:
                 self._launch(now_ns)
                 if self._backlog:
                     self._backlog.read()
-                else:
+                elif not self._rung.idle():
                     rest(len(ready), len(self._busy))
         finally:
             self.pool.close()

@@ -11,6 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import UsageError
+from costaudit.record.client.ahead import Ahead
 from costaudit.record.client.load import Rung, Shot
 from costaudit.record.client.run import run_rung
 from costaudit.record.dialects.dialect import Ask
@@ -138,10 +139,14 @@ def run_alone(
 
         limits = priced(limits, model=prepared.model, base_url=prepared.endpoint.base_url)
     guard = Guard(limits=limits, waiting=lambda: None)
+    shots = Ahead(
+        _shots(prepared, lone, options.seed), most=lone.concurrency, requests=lone.requests
+    )
     rung = Rung(
-        shots=guard.booked(_shots(prepared, lone, options.seed)),
+        shots=guard.booked(shots.filled()),
         concurrency=lone.concurrency,
         requests=lone.requests,
+        idle=shots.make,
     )
     end = run_rung(
         prepared.endpoint,
