@@ -96,6 +96,23 @@ def test_two_devices_hold_the_weights_once_and_pay_the_link():
     assert 2 * simulate(fast).window_s < simulate(before).window_s  # device-seconds fall
 
 
+def test_two_stages_cross_a_slow_link_far_less():
+    before = scenario(
+        {
+            "knobs": PAGED | {"kv_budget_tokens": 4000, "max_num_seqs": 32},
+            "traffic": {"repeat": 16, "concurrency": 32},
+        }
+    )
+    staged = changed("pipeline-parallelism", before, Edge.LOW)
+    peaks = staged.step_time.peaks
+    assert (staged.devices, peaks.devices, peaks.stages) == (2, 1, 2)
+    assert staged.knobs.kv_budget_tokens > 20 * before.knobs.kv_budget_tokens
+    wide = changed("tensor-parallelism", before, Edge.LOW)
+    there, here = (simulate(after).busy_terms_s["link"] for after in (wide, staged))
+    assert there > 5 * here > 0
+    assert 2 * simulate(staged).window_s < simulate(before).window_s  # device-seconds fall
+
+
 def test_two_replicas_need_no_link_and_hold_the_weights_twice():
     links = COEFFICIENTS | {"link": 2.0, "link_latency": 50e-6}
     wide = scenario({"knobs": PAGED, "deployment": {"devices": 2}, "traffic": {"repeat": 16}})
@@ -239,6 +256,7 @@ def test_only_what_sets_or_fits_something_has_a_turn_of_its_own():
     assert turns == {
         "another-gpu": Turn.EARLY,
         "attention-backend": Turn.EARLY,
+        "pipeline-parallelism": Turn.EARLY,
         "replicas-instead": Turn.EARLY,
         "static-kv-cache": Turn.EARLY,
         "tensor-parallelism": Turn.EARLY,

@@ -115,7 +115,7 @@ STEP = Step(
     assess=assess,
     change=change,
     turn=Turn.EARLY,
-    excludes=("tensor-parallelism",),
+    excludes=("pipeline-parallelism", "tensor-parallelism"),
     snippets={
         "vllm": "vllm serve MODEL --tensor-parallel-size 1 --data-parallel-size 2",
         "sglang": "python -m sglang.launch_server --model-path MODEL --tp-size 1 --dp-size 2",

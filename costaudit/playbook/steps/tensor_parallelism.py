@@ -105,7 +105,7 @@ STEP = Step(
     assess=assess,
     change=change,
     turn=Turn.EARLY,
-    excludes=("replicas-instead",),
+    excludes=("pipeline-parallelism", "replicas-instead"),
     snippets={
         "vllm": "vllm serve MODEL --tensor-parallel-size 2",
         "sglang": "python -m sglang.launch_server --model-path MODEL --tp-size 2",
