@@ -13,6 +13,7 @@ REPLAYED = "simulation of the replayed requests"
 FITTED = "fitted step time, over the replayed requests"
 LENGTHS = "requests: lengths"
 SETTINGS = "settings of the target"
+PRESSED = "pressure ramp, measured"
 SERVER = "server"  # kind of a target that is met over the network
 
 
@@ -42,6 +43,18 @@ def term_share(situation: Situation, *terms: str) -> float | None:
     if not outcome.busy_s or any(term not in outcome.busy_terms_s for term in terms):
         return None
     return sum(outcome.busy_terms_s[term] for term in terms) / outcome.busy_s
+
+
+def pressed(situation: Situation) -> tuple[Evidence, ...]:
+    """Where blocks ran out as more streams came, and where not; nothing without a ramp."""
+    ramp = situation.metrics.kv.pressure
+    if ramp is None:
+        return ()
+    told = {
+        "streams over which no block ran out": ramp.spared_streams,
+        "streams over which blocks ran out": ramp.full_streams,
+    }
+    return tuple(count(what, n, PRESSED) for what, n in told.items() if n is not None)
 
 
 def unknown_roof(situation: Situation) -> CannotTell | None:

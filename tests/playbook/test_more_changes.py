@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from playbook_situation import COEFFICIENTS, scenario, situation, step_time
 
+from costaudit.measure.pressure import Pressure
 from costaudit.playbook.admission import fitting
 from costaudit.playbook.devices import cheapest, listed
 from costaudit.playbook.load import load
@@ -267,3 +268,26 @@ def test_only_what_sets_or_fits_something_has_a_turn_of_its_own():
         "w8a8": Turn.KERNEL,
         "weight-quantization": Turn.KERNEL,
     }
+
+
+def test_what_the_pressure_ramp_measured_stands_beside_what_is_simulated():
+    ramp = Pressure(ended="blocks ran out", audited_streams=2.0, spared_streams=9, full_streams=14)
+
+    def pressed(case, step):
+        seen = situation({"kind": "server", "given_knobs": {"max_num_seqs": 8}} | case)
+        kv = replace(seen.metrics.kv, pressure=ramp)
+        return STEPS[step].assess(replace(seen, metrics=replace(seen.metrics, kv=kv)))
+
+    full = {
+        "knobs": PAGED | {"kv_budget_tokens": 4000},
+        "traffic": {"repeat": 8, "concurrency": 32},
+        "given_knobs": {"gpu_memory_utilization": 0.5},
+        "kv_outcome": {"preemptions": 3, "max_concurrency": 8},
+    }
+    for step, case in (
+        ("kv-pool-size", full),
+        ("max-num-seqs", full | {"given_knobs": {"max_num_seqs": 8}}),
+    ):
+        measured = {e.what: e.value for e in pressed(case, step).evidence if "ramp" in e.where}
+        assert list(measured.values()) == [9, 14]
+    assert "from 14 streams on" in pressed({"knobs": PAGED}, "kv-pool-size").why

@@ -25,6 +25,7 @@ from costaudit.playbook.evidence import (
     SERVER,
     count,
     knob,
+    pressed,
     share,
     tokens,
     unknown_pool,
@@ -64,9 +65,8 @@ def assess(situation: Situation) -> Applicability:
     if blind := unknown_pool(situation):
         return blind
     if not memory_binds(scenario) and not kv.preemptions and kv.usage_peak_share < NEARLY_FULL:
-        return DoesNotApply(
-            why=f"at its peak {kv.usage_peak_share:.2f} of the pool was in use: it is not short"
-        )
+        used = f"at its peak {kv.usage_peak_share:.2f} of the pool was in use: it is not short"
+        return DoesNotApply(why=used + _where_it_ends(situation))
     if no := _no_room(situation):
         return no
     return Applies(
@@ -79,8 +79,15 @@ def assess(situation: Situation) -> Applicability:
                 change(scenario, Edge.LOW).knobs.kv_budget_tokens,
                 "model of the device's memory",
             ),
+            *pressed(situation),
         )
     )
+
+
+def _where_it_ends(situation: Situation) -> str:
+    ramp = situation.metrics.kv.pressure
+    full = None if ramp is None else ramp.full_streams
+    return f"; blocks run out from {full} streams on" if full else ""
 
 
 def _no_room(situation: Situation) -> Applicability | None:

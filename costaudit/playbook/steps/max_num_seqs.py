@@ -26,6 +26,7 @@ from costaudit.playbook.evidence import (
     LENGTHS,
     SETTINGS,
     count,
+    pressed,
     share,
     unknown_pool,
     untold_knob,
@@ -74,6 +75,7 @@ def _by_room(situation: Situation) -> Applicability:
             count("sequences that memory holds and demand brings", wanted, LENGTHS),
             count("preemptions for lack of KV memory", kv.preemptions),
             share("KV memory in use at its peak", kv.usage_peak_share),
+            *pressed(situation),
         )
     )
 
