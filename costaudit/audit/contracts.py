@@ -106,11 +106,9 @@ def _origin(demand: Demand, options: ContractOptions) -> dict[str, Any]:
         strict=True,
     )
     lines = (f"{at.isoformat()} {' '.join(map(_told, counts))}\n" for at, *counts in windows)
-    return {
-        "priced_by": options.command or None,
-        "log": demand.source,
-        "demand_sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
-    }
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    told = {"log": demand.source, "demand_sha256": digest}
+    return {"priced_by": options.command, **told} if options.command else told
 
 
 def _told(count: float | None) -> str:
