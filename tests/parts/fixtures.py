@@ -45,20 +45,24 @@ def part_or_skip() -> Iterator[None]:
 
 
 def start(stack: ExitStack, kind: str, *flags: str, **options: Any) -> Server:
-    """A server that lives as long as `stack`; flags and options are those of its `serve`."""
+    """A server that lives as long as `stack`; flags and options are those of its `serve`.
+
+    Where a kind has options FOR_TESTS, these hold unless they are given.
+    """
     with part_or_skip():
         module = kinds.module(kind)
         if module.PART.optional and not (module.PART.folder / STAMP).exists():
             pytest.skip(
                 f"compiled for long, so only on demand: python tests/parts/install.py {kind}"
             )
-        server: Server = stack.enter_context(module.serve(*flags, **options))
+        given = {**getattr(module, "FOR_TESTS", {}), **options}
+        server: Server = stack.enter_context(module.serve(*flags, **given))
         return server
 
 
 @pytest.fixture
 def start_server() -> Iterator[StartServer]:
-    """Start servers with other flags: `start_server("vllm", "--max-num-seqs", "4")`; 25 s each."""
+    """Start servers with other flags: `start_server("vllm", "--max-num-seqs", "4")`; 20 s each."""
     with ExitStack() as stack:
         yield partial(start, stack)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parts import tiny_models, venvs
@@ -10,11 +11,12 @@ from parts.cache import Part, Step, installed
 from parts.running import Server, free_port, running
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
 VERSION = "0.32.0"
 MODEL = "tiny"
+FORKED = Path(__file__).with_name("vllm_forked.py")
 BLOCK_TOKENS = 32  # the CPU backend takes multiples of 32 alone
 KV_BYTES = 32 << 20  # of the tiny Llama that is 32,768 tokens: no preemption by accident
 FLAGS = (
@@ -27,6 +29,9 @@ ENVIRON = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_HOST_IP": "127.0.0.1",
 }
+# As on one GPU: the engine computes itself. By default here a worker does, and each of the two
+# spins for a second while it waits for the other, which two cores have no room for beside a client.
+FOR_TESTS = {"environ": {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}}
 # With models this small vLLM runs its own AMX kernels before any library has asked Linux for leave
 # to, and dies of SIGILL. arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA), <asm/prctl.h>, asks; a
 # processor without AMX answers no, which harms nobody.
@@ -56,15 +61,19 @@ def command() -> Path:
 
 
 def serve(
-    *flags: str, model_dir: Path | None = None, kv_bytes: int = KV_BYTES, port: int | None = None
+    *flags: str,
+    model_dir: Path | None = None,
+    kv_bytes: int = KV_BYTES,
+    port: int | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AbstractContextManager[Server]:
-    """`vllm serve` with further `flags`; 25 s until it is ready."""
-    program, model_dir = command(), model_dir or tiny_models.tiny_model()
+    """`vllm serve` with further `flags`; 20 s until it is ready."""
+    python, model_dir = installed(PART) / "bin/python", model_dir or tiny_models.tiny_model()
     port = port or free_port()
     return running(
         "vllm",
         [
-            *(program, "serve", model_dir, "--served-model-name", MODEL),
+            *(python, FORKED, "serve", model_dir, "--served-model-name", MODEL),
             *("--host", "127.0.0.1", "--port", str(port)),
             *("--kv-cache-memory-bytes", str(kv_bytes)),
             *(*FLAGS, *flags),
@@ -74,5 +83,5 @@ def serve(
         model=MODEL,
         model_dir=model_dir,
         metrics_url=f"http://127.0.0.1:{port}/metrics",
-        environ=ENVIRON,
+        environ={**ENVIRON, **(environ or {})},
     )
