@@ -40,10 +40,18 @@ FROM turn, (SELECT * FROM request WHERE batch < 2) AS old ORDER BY n, old.id"""
 DECODES = 15
 
 
+def opened(path: Path) -> closing[sqlite3.Connection]:
+    """For writing much at once into a file that is thrown away where that fails."""
+    db = sqlite3.connect(path)
+    for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -400000"):
+        db.execute(f"PRAGMA {pragma}")
+    return closing(db)
+
+
 def write_many_rounds(path: Path, samples: int) -> Path:
     """About so many samples: the step probes and the replay in very many rounds."""
     write_run(path)
-    with closing(sqlite3.connect(path)) as db, db:
+    with opened(path) as db, db:
         db.execute("CREATE TEMP TABLE old AS SELECT * FROM sample WHERE round = 0")
         (each,) = db.execute("SELECT count(*) FROM old").fetchone()
         db.execute("DROP INDEX sample_task")  # made anew behind the rows: in a third of the time
@@ -55,7 +63,7 @@ def write_many_rounds(path: Path, samples: int) -> Path:
 def write_long_attached(path: Path, samples: int) -> Path:
     """About so many samples as an attached program leaves them: each its own task, no probes."""
     write_run(path)
-    with closing(sqlite3.connect(path)) as db, db:
+    with opened(path) as db, db:
         sql = "CREATE TEMP TABLE old AS SELECT * FROM sample WHERE role = 'replay' AND round = 0"
         db.execute(sql)
         db.execute("DELETE FROM sample")
@@ -71,7 +79,7 @@ def write_long_attached(path: Path, samples: int) -> Path:
 
 def add_gauges(path: Path, readings: int) -> Path:
     """A busy meter, with one lone spike that no thinning may lose."""
-    with closing(sqlite3.connect(path)) as db, db:
+    with opened(path) as db, db:
         db.execute(
             f"{_TURNS.format(turns=readings)} INSERT INTO gauge (t_s, meter, name, value, unit) "
             "SELECT n * 0.01, 'host', 'cpu.busy', 0.4 + 0.1 * ((n * 7919) % 1000) / 1000.0, 'share'"

@@ -42,11 +42,11 @@ def test_a_vllm_with_room_for_all(vllm_server, name):
     assert (found.facts.usd_per_1m_tokens is None) == (name == "idle")
 
 
-def looked_at(server, *loads):
+def looked_at(server, *loads, seconds=13):
     with loaded(server, loads):
         time.sleep(SETTLE_S)
         began = time.monotonic()
-        found = diagnose_live(Asked(url=server.base_url, seconds=13))
+        found = diagnose_live(Asked(url=server.base_url, seconds=seconds))
         assert time.monotonic() - began < 30
     return found
 
@@ -58,7 +58,8 @@ def test_a_vllm_without_memory(start_server):
 
 
 def test_a_vllm_that_does_not_cut_prompts(start_server):
-    found = looked_at(start_server("vllm", *NO_CHUNKS.flags), *NO_CHUNKS.loads)
+    """Long enough that some long prompts end on a busy machine, too."""
+    found = looked_at(start_server("vllm", *NO_CHUNKS.flags), *NO_CHUNKS.loads, seconds=22)
     assert named(found) == ["prefill-stalls"]
     assert found.findings[0].confidence is Confidence.SURE
     assert "--enable-chunked-prefill" in found.findings[0].fixes[0].flag

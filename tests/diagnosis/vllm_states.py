@@ -8,10 +8,11 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import socket
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,28 +136,42 @@ OTHERS = {
 
 @contextmanager
 def loaded(server: Server, loads: tuple[Load, ...], *, seed: int = 1) -> Iterator[None]:
-    """The loads for as long as the context lasts."""
+    """The loads for as long as the context lasts; what is under way then is given up."""
     ended = threading.Event()
+    lines: set[http.client.HTTPConnection] = set()
     number = 0
     threads = []
     for load in loads:
         shared = random.Random(seed).choices(range(10, 1500), k=load.shared)
         for _ in range(load.clients):
             number += 1
-            arguments = (server, load, shared, random.Random(seed * 1000 + number), ended)
-            threads.append(threading.Thread(target=_client, args=arguments, daemon=True))
+            arguments = (server, load, shared, random.Random(seed * 1000 + number))
+            own = {"ended": ended, "lines": lines}
+            threads.append(
+                threading.Thread(target=_client, args=arguments, kwargs=own, daemon=True)
+            )
     for thread in threads:
         thread.start()
     try:
         yield
     finally:
         ended.set()
+        for line in list(lines):
+            if line.sock:
+                with suppress(OSError):
+                    line.sock.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join(timeout=60)
 
 
 def _client(
-    server: Server, load: Load, shared: list[int], rng: random.Random, ended: threading.Event
+    server: Server,
+    load: Load,
+    shared: list[int],
+    rng: random.Random,
+    *,
+    ended: threading.Event,
+    lines: set[http.client.HTTPConnection],
 ) -> None:
     host = server.base_url.removeprefix("http://")
     while not ended.is_set():
@@ -169,14 +184,16 @@ def _client(
             "ignore_eos": True,
         }
         line = http.client.HTTPConnection(host, timeout=120)
+        lines.add(line)
         try:
             line.request(
                 "POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"}
             )
             line.getresponse().read()
-        except OSError:
-            time.sleep(0.2)
+        except (OSError, http.client.HTTPException):
+            ended.wait(0.2)
         finally:
+            lines.discard(line)
             line.close()
         ended.wait(load.think_s)
 

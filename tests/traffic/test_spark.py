@@ -43,6 +43,11 @@ SPARK = Part(
     build=build,
     optional=shutil.which("java") is None,
 )
+# For logs of a few hundred rows: two places to sort in, and no second look at what Java compiled.
+SMALL = (
+    "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'"
+    " --conf spark.sql.shuffle.partitions=2 pyspark-shell"
+)
 
 
 def logs(folder: Path) -> dict[str, str]:
@@ -100,7 +105,12 @@ def test_spark_finds_the_same_to_the_last_token(tmp_path):
     done = subprocess.run(
         [python, Path(__file__).with_name("on_spark.py"), json.dumps(list(sources.values())),
          json.dumps(singles), out],
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "SPARK_LOCAL_IP": "127.0.0.1"},
+        env=os.environ
+        | {
+            "PYTHONPATH": str(CHECKOUT),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_SUBMIT_ARGS": SMALL,
+        },
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
