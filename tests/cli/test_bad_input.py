@@ -58,21 +58,23 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "sentence", "hint"), CASES.values(), ids=CASES.keys())
-def test_usage_errors(tmp_path, arguments, sentence, hint):
+@pytest.mark.parametrize("case", CASES)
+def test_usage_errors(tmp_path, monkeypatch, capsys, case):
+    arguments, sentence, hint = CASES[case]
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "budget.toml").write_text(GOOD_BUDGET, encoding="utf-8")
     (tmp_path / "bad.toml").write_text('[[budget]]\nmetric = "x"\n', encoding="utf-8")
     (tmp_path / "own.toml").write_text("[sloo]\n", encoding="utf-8")
     (tmp_path / "folder").mkdir()
-    done = costaudit(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    first, *rest = done.stderr.splitlines()
+    assert main.run(arguments) == 2
+    out, said = capsys.readouterr()
+    assert out == ""
+    first, *rest = said.splitlines()
     assert first.startswith("costaudit: ")
     assert sentence in first
     assert all(line.startswith("hint: ") for line in rest)
     assert len(rest) <= 1
-    assert hint in done.stderr
+    assert hint in said
     assert (tmp_path / "budget.toml").read_text(encoding="utf-8") == GOOD_BUDGET
 
 

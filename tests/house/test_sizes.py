@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import ast
 import tomllib
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
@@ -15,6 +20,7 @@ SOURCES = sorted(
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 40
+parsed = cache(ast.parse)  # each file is looked at three times
 
 
 def name(path: Path) -> str:
@@ -22,7 +28,7 @@ def name(path: Path) -> str:
 
 
 def nodes(source: str) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(source)))
+    return list(ast.walk(parsed(source)))
 
 
 def long_functions(source: str) -> list[str]:
@@ -32,6 +38,14 @@ def long_functions(source: str) -> list[str]:
         if isinstance(node, FUNCTION)
         and (length := node.end_lineno - node.lineno + 1) > MAX_FUNCTION_LINES
     ]
+
+
+@cache
+def banned() -> frozenset[str]:
+    """Modules that no file may import when it is imported itself."""
+    settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    tidy = settings["tool"]["ruff"]["lint"]["flake8-tidy-imports"]
+    return frozenset(tidy["banned-module-level-imports"])
 
 
 def undocumented(body: list[ast.stmt], where: str) -> list[str]:
@@ -46,9 +60,9 @@ def undocumented(body: list[ast.stmt], where: str) -> list[str]:
     return found
 
 
-def early_imports(source: str, heavy: set[str]) -> list[str]:
+def early_imports(source: str, heavy: AbstractSet[str]) -> list[str]:
     """Heavy modules imported when the file is, outside functions and `if TYPE_CHECKING:`."""
-    found, waiting = [], list(ast.parse(source).body)
+    found, waiting = [], list(parsed(source).body)
     while waiting:
         match waiting.pop():
             case ast.Import(names=names):
@@ -73,7 +87,7 @@ def test_files_and_functions_are_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_what_is_public_is_documented(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = parsed(path.read_text())
     assert ast.get_docstring(tree), "a module says what it is for"
     assert undocumented(tree.body, "") == []
 
@@ -82,9 +96,7 @@ def test_what_is_public_is_documented(path: Path) -> None:
     "path", [path for path in SOURCES if path.is_relative_to(CHECKOUT / "costaudit")], ids=name
 )
 def test_nothing_heavy_is_imported_early(path: Path) -> None:
-    settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
-    tidy = settings["tool"]["ruff"]["lint"]["flake8-tidy-imports"]
-    assert early_imports(path.read_text(), set(tidy["banned-module-level-imports"])) == []
+    assert early_imports(path.read_text(), banned()) == []
 
 
 def test_the_rules_catch_what_breaks_them() -> None:
