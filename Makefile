@@ -4,13 +4,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV := .venv
 GPU_VENV := .venv-gpu
 BIN := $(VENV)/bin
-# What failed is run once more, alone and measured anew: a busy machine spoils a test, a fault two.
-AGAIN := $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help audit test check check-static gate fuzz bench gpu-check docs clean
+.PHONY: help audit test check check-static compiled gate fuzz bench gpu-check docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -19,11 +17,10 @@ audit: $(VENV)/.local  ## install, then audit the demo model: demo.costaudit and
 	@rm -f demo.costaudit demo.costaudit-wal demo.costaudit-shm demo.html
 	$(BIN)/costaudit profile demo -o demo.costaudit --html demo.html
 
-test: $(VENV)/.dev check-static  ## install what the tests need, then run the whole suite
+test: $(VENV)/.dev  ## install what the tests need, then run the whole suite
 	@.ci/system-parts.sh
 	$(BIN)/python tests/parts/install.py models vllm transformers triton prometheus
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not servers and not browser and not alone" || $(AGAIN)
-	$(BIN)/python -m pytest -m "servers or browser or alone" || $(AGAIN)
+	$(BIN)/python tests/suite.py
 
 check: $(VENV)/.dev check-static  ## lint, types, floors and the fast tests: within a minute
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 -m "not slow and not browser and not gpu"
@@ -33,6 +30,10 @@ check-static: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# Two workers that meet code which nobody compiled yet would compile it twice.
+compiled: $(VENV)/.dev
+	$(BIN)/python -m pytest -p no:cacheprovider tests/whatif/test_compiled_scheduler.py
 
 gate: $(VENV)/.local  ## record the demo and hold its counters against the stored baseline
 	$(BIN)/costaudit profile demo --dtype float32 -o gate.costaudit --force >/dev/null

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.servers, pytest.mark.alone, pytest.mark.timeout(600)]
 WORKLOAD = """
 name = "shared"
 stands_for = "Questions behind one of two long preambles."
