@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,27 @@ UNKNOWN_PREFILL_S, UNKNOWN_STEP_S = 1e-3, 50e-3  # per prompt token, per step: c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Seconds per prompt token, and seconds between tokens by the size of a burst."""
+    """Seconds of a prompt alone by its tokens, and between tokens by the size of a burst."""
 
-    prefill_token_s: float
+    prompt_s: Mapping[int, float]
     step_s: Mapping[int, float]
 
     def cycle_s(self, lengths: Iterable[tuple[int, int]], concurrency: int) -> float:
         """Rough seconds of a closed loop over these (prompt, output) lengths."""
         step_s = self.step_at(concurrency)
-        return sum(p * self.prefill_token_s + o * step_s / concurrency for p, o in lengths)
+        return sum(self.prompt_at(p) + o * step_s / concurrency for p, o in lengths)
+
+    def prompt_at(self, tokens: int) -> float:
+        """Seconds of a prompt: between the lengths that were timed, beyond them in proportion."""
+        if not self.prompt_s:
+            return tokens * UNKNOWN_PREFILL_S
+        shorter = max((n for n in self.prompt_s if n <= tokens), default=0)
+        longer = min((n for n in self.prompt_s if n > tokens), default=0)
+        if not longer:
+            return self.prompt_s[shorter] * tokens / shorter
+        from_s = self.prompt_s.get(shorter, self.prompt_s[longer])
+        part = (tokens - shorter) / (longer - shorter)
+        return from_s + part * (self.prompt_s[longer] - from_s)
 
     def step_at(self, concurrency: int) -> float:
         """Seconds between tokens at the nearest burst size that was timed."""
@@ -54,21 +67,20 @@ def pace_of(tasks: Iterable[Task], answers: Sequence[Answer]) -> Pace:
         else:
             name = f"{WARM} {answer.number}" if answer.task == WARM else answer.task
             bursts.setdefault(name, []).append(answer)
+    pace = Pace(prompt_s={tokens: min(found) for tokens, found in prefill.items()}, step_s={})
     steps: dict[int, list[float]] = {}
     for burst in bursts.values():
-        if (step_s := _step_s(burst)) is not None:
+        if (step_s := _step_s(burst, pace)) is not None:
             steps.setdefault(len(burst), []).append(step_s)
-    longest = max(prefill, default=0)
-    return Pace(
-        prefill_token_s=min(prefill[longest]) / longest if longest else UNKNOWN_PREFILL_S,
-        step_s={seqs: median(found) for seqs, found in steps.items()},
-    )
+    return replace(pace, step_s={seqs: median(found) for seqs, found in steps.items()})
 
 
-def _step_s(burst: Sequence[Answer]) -> float | None:
+def _step_s(burst: Sequence[Answer], pace: Pace) -> float | None:
     """Seconds of a step that gives each of them a token, as if they had all been served together.
 
     On a server that serves them one after the other that is as many steps as there are requests.
+    What the prompts behind the first took is no part of it; but where it served several of them
+    faster than one by one, what is left is too little, and a step is no shorter than a usual gap.
     """
     came_s = [event_s(answer) for answer in burst]
     tokens = sum(
@@ -76,4 +88,9 @@ def _step_s(burst: Sequence[Answer]) -> float | None:
     )
     gaps = (tokens - len(burst)) / len(burst)
     span_s = max(at_s[-1] for at_s in came_s) - min(at_s[0] for at_s in came_s)
-    return span_s / gaps if gaps > 0 and span_s > 0 else None
+    if gaps <= 0 or span_s <= 0:
+        return None
+    prompts_s = sorted(pace.prompt_at(answer.prompt_tokens or 0) for answer in burst)
+    between_s = [b - a for at_s in came_s for a, b in pairwise(at_s)]
+    usual_s = median(between_s) if between_s else 0.0
+    return max((span_s - sum(prompts_s[1:])) / gaps, min(usual_s, span_s / gaps))
