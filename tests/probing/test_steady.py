@@ -1,12 +1,13 @@
 import random
 from array import array
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from costaudit.ground.steady import steady_rate
-from costaudit.record.probing.steady import Steady
+from costaudit.record.probing.steady import LOOK_EVERY_S, Steady
 from costaudit.recording.rows import Answer
 
 
@@ -74,7 +75,7 @@ def test_goes_on_while_the_interval_is_wide_and_ends_by_time():
     rough = closed_loop(2, 60.0, jitter=0.95, tokens=40, seed=3)
     steady, why, at_s = watched(rough, half_share=1e-4, longest_s=8.0, streams=2)
     assert why == "the time for the replay is over"
-    assert at_s + steady.life_s >= 8.0 > at_s  # what is sent last ends in time
+    assert 8.0 - steady.life_s <= at_s < 8.0 + LOOK_EVERY_S  # what is sent last ends in time
 
 
 def test_once_nothing_more_is_sent_the_window_ends_while_all_streams_were_busy():
@@ -82,6 +83,17 @@ def test_once_nothing_more_is_sent_the_window_ends_while_all_streams_were_busy()
     steady = watched(answers, half_share=1e-9)[0]
     assert max(a.end_s for a in answers) > 6.0
     assert 5.0 < steady.rate().to_s <= 6.0
+
+
+def test_at_the_end_the_window_reaches_to_the_last_request_sent():
+    """Long answers: one life of them may be most of the replay."""
+    answers = [a for a in closed_loop(4, 9.0, gap_s=0.1, jitter=0.3) if a.sent_s < 6.0]
+    steady = watched(answers, half_share=1e-9)[0]
+    rate, life_s = steady.rate(ended=True), 0.05 + 19 * 0.1
+    assert rate.to_s == max(a.sent_s for a in answers) > steady.rate().to_s
+    assert rate.per_s == pytest.approx(4 * 30 / life_s, rel=0.2)
+    steady.watch(replace(answers[-1], error="cut off"))
+    assert steady.rate(ended=True).to_s == steady.rate().to_s
 
 
 def test_spans_a_whole_cycle_of_the_workload():

@@ -98,7 +98,7 @@ def replay_rung(probing: Probing, task: Task) -> None:
         longest_s=OVERTIME * steady.longest_s,
         kind=task.id,
         watch=watch,
-        facts=lambda _: (_fact(steady.rate()),),
+        facts=lambda _: (_fact(steady.rate(ended=True)),),
     )
     probing.settle()  # what the server counted of it is not to be mixed with the ladder
 

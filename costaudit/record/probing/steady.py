@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from costaudit.ground.stats import median
 from costaudit.ground.steady import BATCHES, Rate, steady_rate
 from costaudit.recording.answers import token_flow
 
@@ -26,8 +27,8 @@ class Steady:
 
     Steady means: after each of the `concurrency` streams has ended its first request, so that the
     streams are out of step. The window ends one longest request ago: what still runs is not counted
-    yet, and once nothing more is sent, streams were busy until then at least. It spans at least one
-    cycle of the workload, ten batches and three lives.
+    yet. Once all that was sent has ended whole it ends with the last request sent: until then every
+    stream was busy. It spans at least one cycle of the workload, ten batches and three lives.
     """
 
     concurrency: int
@@ -37,20 +38,29 @@ class Steady:
     clock_s: Callable[[], float] = time.monotonic
     tokens: dict[int, float] = field(default_factory=dict)  # by slots of SLOT_S
     ends_s: list[float] = field(default_factory=list)
-    life_s: float = 0.0
+    lives_s: list[float] = field(default_factory=list)
+    sent_s: float = 0.0  # of the last request
+    failed: int = 0
     began_s: float | None = None
     looked_s: float = 0.0
 
     def watch(self, answer: Answer) -> None:
         """Take one answer into account."""
         if not answer.ok:
+            self.failed += 1
             return
         came_s, tokens = token_flow(answer)
         for at_s, count in zip(came_s, tokens, strict=True):
             slot = int(at_s / SLOT_S)
             self.tokens[slot] = self.tokens.get(slot, 0.0) + count
         self.ends_s.append(answer.end_s)
-        self.life_s = max(self.life_s, answer.end_s - answer.sent_s)
+        self.lives_s.append(answer.end_s - answer.sent_s)
+        self.sent_s = max(self.sent_s, answer.sent_s)
+
+    @property
+    def life_s(self) -> float:
+        """Of the longest request; 0 before the first has ended."""
+        return max(self.lives_s, default=0.0)
 
     def stop(self) -> str:
         """A sentence once the interval is narrow enough or what is sent would end late, else ""."""
@@ -60,19 +70,23 @@ class Steady:
         if now_s - self.looked_s < LOOK_EVERY_S:
             return ""
         self.looked_s = now_s
-        if now_s + self.life_s - self.began_s > self.longest_s:
+        # What is under way then ends sooner than those that all began together did.
+        usual_s = median(self.lives_s) if self.lives_s else 0.0
+        if now_s + usual_s - self.began_s > self.longest_s:
             return "the time for the replay is over"
         rate = self.rate()
         if rate is None or not self._long_enough(rate):
             return ""
         return "the interval is narrow enough" if rate.half_share <= self.half_share else ""
 
-    def rate(self) -> Rate | None:
-        """Tokens per second over the steady window so far."""
+    def rate(self, *, ended: bool = False) -> Rate | None:
+        """Tokens per second over the steady window so far; `ended`: nothing is under way now."""
         if len(self.ends_s) <= self.concurrency:
             return None
         from_s = sorted(self.ends_s)[self.concurrency - 1]
         to_s = max(self.ends_s) - self.life_s
+        if ended and not self.failed:
+            to_s = max(to_s, self.sent_s)
         if to_s <= from_s:
             return None
         at_s = [(slot + 0.5) * SLOT_S for slot in self.tokens]
