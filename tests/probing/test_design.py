@@ -1,3 +1,6 @@
+from itertools import pairwise
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,5 +51,18 @@ def test_rounds_run_every_probe_once_each():
     )
     order = list(range(len(probes)))
     tasks = rounds_of(probes, [order, order[::-1]])
-    assert len({task.id for task in tasks}) == 2 * len(probes)
-    assert [task.spec["probe"] for task in tasks[: len(probes)]] == [p.id for p in probes]
+    assert len({task.id for task in tasks}) == len(tasks)
+    for number, wanted in enumerate((probes, probes[::-1])):
+        own = [task.spec["probe"] for task in tasks if task.spec["round"] == number]
+        assert list(dict.fromkeys(own)) == [p.id for p in wanted]
+        assert all(own.count(p.id) == (3 if p.phase == "prefill" else 1) for p in probes)
+
+
+def test_repeats_of_a_prompt_are_spread_over_the_round():
+    """A shared host is slow for seconds on end: not all repeats may fall into them."""
+    probes = served_design(
+        Bounds(context_tokens=2048, kv_tokens=None, concurrency=8, longest_prompt_tokens=512)
+    )
+    names = [t.spec["probe"] for t in rounds_of(probes, [list(range(len(probes)))])]
+    places = [n for n, name in enumerate(names) if name == probes[0].id]
+    assert [b - a for a, b in pairwise(places)] == pytest.approx([len(names) / 3] * 2, abs=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from costaudit.recording.rows import Task
@@ -85,23 +86,37 @@ def served_design(
 
 
 def rounds_of(probes: Sequence[ServedProbe], rounds: Sequence[Sequence[int]]) -> list[Task]:
-    """Tasks: every probe once per round, each round in the order given by `rounds`."""
+    """Tasks: every probe once per round, each round in the order given by `rounds`.
+
+    The repeats of a single prompt are tasks of their own, spread over what is left of the round: a
+    shared host is fast or slow for seconds on end, and repeats at once would all see the same.
+    """
     tasks = []
     for number, order in enumerate(rounds):
-        for place in order:
-            probe = probes[place]
-            spec: dict[str, Any] = {
-                "purpose": "step",
-                "probe": probe.id,
-                "phase": probe.phase,
-                "held_out": probe.held_out,
-                "seqs": probe.seqs,
-                "new_tokens": probe.prompt_tokens,
-                "output_tokens": probe.output_tokens,
-                "round": number,
-            }
-            tasks.append(Task(id=f"{probe.id}#{number}", kind="rung", spec=spec))
+        placed = []
+        for rank, place in enumerate(order):
+            repeats = PREFILL_REPEATS if probes[place].phase == "prefill" else 1
+            step = (len(order) - rank) / repeats
+            placed += [(rank + turn * step, turn, probes[place]) for turn in range(repeats)]
+        placed.sort(key=itemgetter(0))
+        tasks += [_task(probe, number, turn) for _, turn, probe in placed]
     return tasks
+
+
+def _task(probe: ServedProbe, number: int, turn: int) -> Task:
+    spec: dict[str, Any] = {
+        "purpose": "step",
+        "probe": probe.id,
+        "phase": probe.phase,
+        "held_out": probe.held_out,
+        "seqs": probe.seqs,
+        "new_tokens": probe.prompt_tokens,
+        "output_tokens": probe.output_tokens,
+        "round": number,
+        "requests": probe.seqs,
+    }
+    repeat = f".{turn}" if turn else ""
+    return Task(id=f"{probe.id}#{number}{repeat}", kind="rung", spec=spec)
 
 
 def _prefill(prompt: int, longest: int, *, held_out: bool) -> ServedProbe | None:

@@ -34,7 +34,7 @@ def step_rung(probing: Probing, task: Task) -> None:
         probing.recording.add(left_out, done=task.id)
         return
     together = spec["phase"] == "decode"
-    count = int(spec["seqs"]) if together else PREFILL_REPEATS
+    count = int(spec["seqs"]) if together else int(spec.get("requests", PREFILL_REPEATS))
     lengths = [(int(spec["new_tokens"]), int(spec["output_tokens"]))] * count
     grace_s = timing.GRACE_SHARE * probing.options.time_budget_s
     run_rung(

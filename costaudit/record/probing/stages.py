@@ -133,10 +133,9 @@ def design(probing: Probing, task: Task) -> None:
 def rounds(probing: Probing, task: Task) -> None:
     """As many further rounds as the time allows, by what the first one took."""
     probes = _probes(probing)
+    first = [t for t in probing.recording.tasks() if t.spec.get("round") == 0]
     took_s = sum(
-        max((a.end_s for a in probing.recording.answers(t.id)), default=0.0)
-        for t in probing.recording.tasks()
-        if t.spec.get("round") == 0
+        max((a.end_s for a in probing.recording.answers(t.id)), default=0.0) for t in first
     )
     budget_s = probing.options.time_budget_s
     allowed = int(timing.steps_left_s(probing) / max(took_s, 1e-3))
@@ -148,7 +147,7 @@ def rounds(probing: Probing, task: Task) -> None:
     why = "" if count == probing.options.rounds else "more would not end within the time budget"
     fact = Fact(subject="design", name="rounds", value=count, why=why)
     probing.recording.plan(
-        [*(_timed(t, took_s / len(probes)) for t in tasks), last], fact, done=task.id
+        [*(_timed(t, took_s / len(first)) for t in tasks), last], fact, done=task.id
     )
 
 
