@@ -39,7 +39,7 @@ NUDGE = 0.02  # of a term's width, to see what it does to each load
 # A load's usual errors: a brief or disturbed one is further off. A single step was timed briefly:
 # on a shared host within one of its moods, see `seen_load.BRIEF_S`.
 KINDS: Mapping[str, float] = {"e2e": USUAL_SHARE, "ttft": 0.08, "itl": 0.06}
-STEP_SHARE = 0.12
+STEP_SHARE = 0.1
 STEP = "step"  # the stage of the single steps, and of bursts
 PULL = 0.1  # of a width away from the first fit counts like one residual of the usual size
 # What enters with a prompt beside its tokens, of a step's overhead: as wide as its centre. Loads

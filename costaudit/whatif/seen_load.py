@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 USUAL_SHARE = 0.03  # no load of a shared machine repeats better
 MOST_TAKEN = 0.3  # beyond it nothing more is lost: neighbours are there in every load then
-# A load watched for so long is as often off by chance as by the usual share. With what a whole stage
-# drifts (`calibrate.DRIFT_SHARE`) it comes to what bench/repeats.py saw on two cores of a shared
-# host: loads of up to two seconds differed by 12 to 14 %, of four by 10 %, of eight by 7 %.
+# A load watched for so long is as often off by chance as by the usual share. With what a stage as a
+# whole drifts (`calibrate.DRIFT_SHARE`) it comes to what bench/repeats.py saw on two cores of a
+# shared host: loads of up to two seconds differed by 12 to 14 %, of four by 10 %, of eight by 7 %.
 BRIEF_S = 10.0
 
 
