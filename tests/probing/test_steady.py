@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costaudit.ground.steady import steady_rate
-from costaudit.record.probing.steady import LOOK_EVERY_S, Steady
+from costaudit.record.probing.steady import Steady
 from costaudit.recording.rows import Answer
 
 
@@ -75,7 +75,16 @@ def test_goes_on_while_the_interval_is_wide_and_ends_by_time():
     rough = closed_loop(2, 60.0, jitter=0.95, tokens=40, seed=3)
     steady, why, at_s = watched(rough, half_share=1e-4, longest_s=8.0, streams=2)
     assert why == "the time for the replay is over"
-    assert 8.0 - steady.life_s <= at_s < 8.0 + LOOK_EVERY_S  # what is sent last ends in time
+    assert at_s + steady.life_s >= 8.0 > at_s  # what is sent last ends in time
+
+
+def test_those_that_begin_together_do_not_shorten_the_replay():
+    """All prompts at once: the first answers take three times as long as any later one."""
+    first = [answer(n, 0.0, 4.0, 0.05, 20) for n in range(4)]
+    later = [answer(4 + n, 5.0 + 1.5 * n, 0.5, 0.05, 20) for n in range(20)]
+    _, why, at_s = watched([*first, *later], half_share=1e-9, longest_s=20.0)
+    assert why == "the time for the replay is over"
+    assert 20.0 - 2 * 1.5 < at_s + 1.45 <= 20.0 + 1.5
 
 
 def test_once_nothing_more_is_sent_the_window_ends_while_all_streams_were_busy():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from costaudit.ground.stats import median
 from costaudit.ground.steady import BATCHES, Rate, steady_rate
 from costaudit.recording.answers import token_flow
 
@@ -38,7 +38,9 @@ class Steady:
     clock_s: Callable[[], float] = time.monotonic
     tokens: dict[int, float] = field(default_factory=dict)  # by slots of SLOT_S
     ends_s: list[float] = field(default_factory=list)
-    lives_s: list[float] = field(default_factory=list)
+    life_s: float = 0.0  # of the longest request …
+    later_life_s: float = 0.0  # … and of those that did not all begin together
+    first_end_s: float = math.inf
     sent_s: float = 0.0  # of the last request
     failed: int = 0
     began_s: float | None = None
@@ -54,13 +56,12 @@ class Steady:
             slot = int(at_s / SLOT_S)
             self.tokens[slot] = self.tokens.get(slot, 0.0) + count
         self.ends_s.append(answer.end_s)
-        self.lives_s.append(answer.end_s - answer.sent_s)
         self.sent_s = max(self.sent_s, answer.sent_s)
-
-    @property
-    def life_s(self) -> float:
-        """Of the longest request; 0 before the first has ended."""
-        return max(self.lives_s, default=0.0)
+        self.first_end_s = min(self.first_end_s, answer.end_s)
+        life_s = answer.end_s - answer.sent_s
+        self.life_s = max(self.life_s, life_s)
+        if answer.sent_s >= self.first_end_s:
+            self.later_life_s = max(self.later_life_s, life_s)
 
     def stop(self) -> str:
         """A sentence once the interval is narrow enough or what is sent would end late, else ""."""
@@ -70,9 +71,7 @@ class Steady:
         if now_s - self.looked_s < LOOK_EVERY_S:
             return ""
         self.looked_s = now_s
-        # What is under way then ends sooner than those that all began together did.
-        usual_s = median(self.lives_s) if self.lives_s else 0.0
-        if now_s + usual_s - self.began_s > self.longest_s:
+        if now_s + (self.later_life_s or self.life_s) - self.began_s > self.longest_s:
             return "the time for the replay is over"
         rate = self.rate()
         if rate is None or not self._long_enough(rate):
