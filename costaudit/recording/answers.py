@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from costaudit.recording.rows import Answer
 
 MICRO_S = 1e-6
+PROMPT_PARTS = 8  # in which the tokens of a prompt are counted
 
 
 def event_s(answer: Answer) -> list[float]:
@@ -28,11 +29,17 @@ def event_tokens(answer: Answer) -> Sequence[int]:
 
 
 def token_flow(answer: Answer) -> tuple[list[float], list[float]]:
-    """Instants and tokens of one answer: its prompt with the first event, its output as it came."""
+    """Instants and tokens of one answer: its prompt until the first event, its output as it came.
+
+    A step takes in thousands of prompt tokens. Counted when it ends they would make a rate swing by
+    where its window begins and ends, so they are spread over the time since the request was sent.
+    """
     at_s, tokens = event_s(answer), [float(n) for n in event_tokens(answer)]
-    if tokens:
-        tokens[0] += answer.prompt_tokens or 0
-    return at_s, tokens
+    if not tokens or not answer.prompt_tokens:
+        return at_s, tokens
+    part_s = (at_s[0] - answer.sent_s) / PROMPT_PARTS
+    prompt_s = [answer.sent_s + part_s * (n + 1) for n in range(PROMPT_PARTS)]
+    return prompt_s + at_s, [answer.prompt_tokens / PROMPT_PARTS] * PROMPT_PARTS + tokens
 
 
 def tokens_between(answer: Answer, from_s: float, to_s: float) -> tuple[float, float, int, int]:
