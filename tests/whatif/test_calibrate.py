@@ -150,6 +150,22 @@ def test_a_load_beside_a_busy_neighbour_hardly_counts(loads, calibrated):
     assert told.load_error_share["e2e"] < 1.3 * calibrated.load_error_share["e2e"]
 
 
+def test_a_median_between_two_modes_says_nothing_of_a_step(loads):
+    """Half of the gaps hold prompts: one more of them, and the median is ten times as long."""
+    heavy = load("heavy", 12, requests(48, prompt=(200, 700), output=(8, 24)))
+    gaps = told_of(TRUE, heavy, KNOBS).gaps
+    seen_s = {share: gaps.quantile_s(share) for share in (0.2, 0.5, 0.8)}
+    assert seen_s[0.8] > 4 * seen_s[0.2]
+    for median_s in (1.2 * seen_s[0.2], 0.9 * seen_s[0.8]):
+        seen = replace(heavy, itl_p50_s=median_s, gaps_s={**seen_s, 0.5: median_s}, wall_s=20.0)
+        told = calibrate(FITTED, points(), [*loads, seen], KNOBS)
+        for step in (
+            decode_load(seqs=4, context_tokens=200),
+            decode_load(seqs=16, context_tokens=400),
+        ):
+            assert told.seconds(step) == pytest.approx(TRUE.seconds(step), rel=0.1)
+
+
 @pytest.mark.parametrize("seats", [1, 4, 64])
 def test_a_change_comes_out_as_it_would(calibrated, seats):
     traffic = Traffic(
