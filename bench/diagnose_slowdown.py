@@ -66,7 +66,7 @@ class Clients:
                 "max_tokens": OUTPUT_TOKENS,
                 "ignore_eos": True,
                 "stream": True,
-                "stream_options": {"continuous_usage_stats": True},
+                "stream_options": {"include_usage": True, "continuous_usage_stats": True},
             }
             line = http.client.HTTPConnection(self._host, timeout=120)
             line.request("POST", "/v1/completions", json.dumps(body), _JSON)
@@ -95,6 +95,8 @@ def round_rate(clients: Clients, look: Sequence[str], seconds: float, *, looked_
     rate = (clients.tokens - before) / (time.monotonic() - began)
     if looking is not None:
         looking.wait()
+    if not rate:
+        sys.exit("no token came in a whole round: does the server stream, with its usage?")
     return rate
 
 
