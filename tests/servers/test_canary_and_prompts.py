@@ -138,6 +138,24 @@ def test_an_error_in_the_stream_and_an_empty_one_are_failures():
         canary(found_at(url))
 
 
+class SilentOnce(fake.Answers):
+    """Its model ends the first answer before any text."""
+
+    def get(self, key, default=None):
+        answer = super().get(key, default)
+        if key[0] == "POST" and not hasattr(self, "asked"):
+            self.asked = True
+            return (200, answer[1], b"data: [DONE]\n\n")
+        return answer
+
+
+def test_an_answer_without_text_is_asked_for_once_more():
+    answers = SilentOnce(fake.vllm().post_stream("/v1/completions", vllm_stream(8)))
+    with fake.serving(answers) as (url, seen, _):
+        assert canary(found_at(url)).output_tokens == 8
+    assert seen.count("POST /v1/completions") == 2
+
+
 def test_fingerprints():
     version, ranks = of_fingerprint("vllm-0.32.0-tp4-pp2-dp8-ep-9572837d")
     assert version == "0.32.0"

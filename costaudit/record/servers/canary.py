@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from costaudit.record.servers.found import Found
 
 TIMEOUT_S = 120.0  # the first request of a server may compile kernels, or load the model
+MORE_TRIES = 2  # where an answer holds no output
 PROMPT_TOKENS = 64  # of text: words, of which what a server adds can be told apart
 _LOW_ID, _HIGH_ID = 100, 1000  # plain ids of every vocabulary in use
 _SPECULATES = {"speculative_decoding", "speculative_config"}
@@ -61,6 +62,10 @@ def canary(found: Found, *, output_tokens: int = 8, seed: int | None = None) -> 
     """
     rng = random.Random(seed)
     dialect, reply, prompt = _asked(found, output_tokens, rng)
+    for _ in range(MORE_TRIES):  # a model may end at once, or with what is no text yet
+        if _says_something(dialect, reply.body):
+            break
+        reply, prompt = _ask(found, dialect, output_tokens, rng)
     told = _read(dialect, reply.body)
     if told.counts and not told.single:  # the first answer after a start may come in lumps
         reply, prompt = _ask(found, dialect, output_tokens, rng)
@@ -132,9 +137,17 @@ def _ask(
     return reply, prompt
 
 
+def _says_something(dialect: Dialect, body: bytes) -> bool:
+    return any(chunk.output or chunk.error for chunk in _chunks(dialect, body))
+
+
+def _chunks(dialect: Dialect, body: bytes) -> tuple[Chunk, ...]:
+    return tuple(dialect.read(payload) for payload in payloads(body, dialect.framing))
+
+
 def _read(dialect: Dialect, body: bytes) -> _Told:
     """Raises TargetError where the stream holds an error, or no event at all."""
-    chunks = tuple(dialect.read(payload) for payload in payloads(body, dialect.framing))
+    chunks = _chunks(dialect, body)
     if said := next((chunk.error for chunk in chunks if chunk.error), ""):
         raise TargetError(f"the server fails in its answer: {said}", hint="see the server's log")
     if not any(chunk.output for chunk in chunks):
