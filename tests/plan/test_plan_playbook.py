@@ -32,7 +32,7 @@ METRICS = SimpleNamespace(
     target=SimpleNamespace(knobs={}, kind="in-process", engine="transformers", shape=SHAPE),
     device=SimpleNamespace(memory_bytes=80e9),
     workload=SimpleNamespace(slo={}, probe="rag-offline"),
-    kv=SimpleNamespace(capacity_tokens=None),
+    kv=SimpleNamespace(capacity_tokens=None, pressure=None),
     unknown={},
 )
 COEFFICIENTS = {
