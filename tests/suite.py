@@ -9,6 +9,7 @@ spoils a test, a fault two.
 # ruff: noqa: T201  -- a script prints
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -91,6 +92,7 @@ def once_more(part: Part) -> Part | None:
 
 def main() -> int:
     """Exit status: 1 where something fails, and where it can be repeated, fails twice."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     ran: list[Part] = []
     with ExitStack() as stack:
         kept = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(2)]
