@@ -134,9 +134,10 @@ def plan_gains(document: Mapping[str, Any]) -> tuple[Gain, ...]:
 
 
 def _measured(path: Path, demand: Demand, options: ContractOptions) -> GivenCapacity:
-    judged = read_situation(
-        path, AuditOptions(usd_per_device_h=options.usd_per_device_h, own=options.own)
+    asked = AuditOptions(
+        usd_per_device_h=options.usd_per_device_h, own=options.own, today=options.today
     )
+    judged = read_situation(path, asked)
     metrics, scenario = judged.situation.metrics, judged.situation.scenario
     return GivenCapacity(
         capacity=capacity_of(

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from tiny_dialect import TinyChat
 
 from costaudit.record.client.alike import run_of
-from costaudit.record.client.exchange import Exchange
 from costaudit.record.client.framing import Splitter, payload
 from costaudit.record.client.http1 import Framer, HttpFault
-from costaudit.record.client.load import Shot
 from costaudit.record.client.transcript import Transcript, count_tokens, pack
 from costaudit.record.dialects.dialect import OUTPUT, Framing
 from costaudit.record.dialects.ollama_generate import OllamaGenerate
@@ -306,21 +304,3 @@ def test_times_beyond_a_uint32_stay_at_its_end():
     transcript.read([token("a")], [10])
     transcript.stamp([10], [10**13], 0)
     assert [*transcript.event_us] == [2**32 - 1]
-
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nServer: any\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    ("raw", "looks"),
-    [
-        (CHUNKED + b"5\r\nhello\r\n", False),  # its end will show
-        (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", True),
-        (CHUNKED[:-2], True),
-        (CHUNKED.replace(b"200 OK", b"503 No"), True),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n\r\nTransfer-Encoding: chunked", True),
-    ],
-)
-def test_a_head_waits_where_the_end_will_show(raw, looks):
-    exchange = Exchange(Shot(number=0, call=None, output_tokens=9), OpenAIChat(), 0)
-    assert exchange.take(raw, b"", 1) is looks
