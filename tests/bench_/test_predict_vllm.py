@@ -173,6 +173,5 @@ def test_predictions_come_true_on_a_real_vllm(tmp_path, record_property):
         assert (change["saving_predicted"] > 0) == (change["saving_measured"] > 0), change["change"]
     if summary["disturbed"]:
         pytest.skip("others used too much of the processors each time it was tried")
-    # A host that slows two cores by a factor of two from one minute to the next hides the rest.
-    assert summary["median"]["tokens_per_s"] <= 0.4
-    assert summary["coverage"] >= 0.25, told["changes"]  # of eight figures
+    assert summary["median"]["tokens_per_s"] <= 0.3
+    assert summary["coverage"] >= 0.6, told["changes"]  # of eight figures, three may be missed
