@@ -67,7 +67,8 @@ def cross_check(
     ours = math.fsum(firsts) / len(firsts) if firsts else None
     theirs = span.latencies.ttft_s
     outside = _less(ours, theirs)
-    agrees, why = _verdict(span, len(good), tokens, outside, theirs)
+    sent = len(good) if own is None else own.requests  # one that was cut may count as ended there
+    agrees, why = _verdict(span, sent, tokens, outside, theirs)
     if agrees is False and not tokens and front_end_s is not None:
         why += f"; its front end takes {front_end_s * 1e3:.1f} ms to answer any question"
     return CrossCheck(
@@ -84,15 +85,15 @@ def cross_check(
 
 def _verdict(
     span: ServerSpan,
-    answers: int,
+    sent: int,
     tokens: float | None,
     outside: float | None,
     theirs: float | None,
 ) -> tuple[bool | None, str]:
     if tokens is None or outside is None or theirs is None:
         return None, span.why.get("") or "the server does not tell tokens or TTFT"
-    if span.requests is not None and span.requests > answers:
-        others = span.requests - answers
+    if span.requests is not None and span.requests > sent:
+        others = span.requests - sent
         return None, f"{others:.0f} requests in this span were others'"
     if tokens:
         return False, f"the server counts {tokens:+.0f} output tokens beyond ours"

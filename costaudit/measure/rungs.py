@@ -40,8 +40,9 @@ class Agreement:
 
     Times are means, of requests that were sent one by one where the server tells of those; `check`
     is the verdict on them, `foreign` what others had meanwhile (requests and tokens, by the
-    server's counters less ours). Requests are those that came to their end; of the `cut` others the
-    server may have generated up to `unseen_output_tokens` more than reached us.
+    server's counters less ours). Requests are those that came to their end; the server may count
+    any of the `cut` others too, and may have generated up to `unseen_output_tokens` more for them
+    than reached us.
     """
 
     requests: tuple[float, float | None]

@@ -48,7 +48,8 @@ def test_triton_decoupled(triton_server, tmp_path):
     document = profiled(triton_server, tmp_path / "run.costaudit", *flags)
     check_whole(document)
     both = document["server"]["agreement"]
-    assert both["requests"]["client"] == both["requests"]["server"]
+    cut = both.get("cut", 0)  # to this model a request that its client left has ended well
+    assert 0 <= both["requests"]["server"] - both["requests"]["client"] <= cut
 
 
 def test_triton_with_dynamic_batching(triton_server, tmp_path):

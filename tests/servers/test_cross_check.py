@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from costaudit.measure.cross_check import cross_check
-from costaudit.measure.server import Latencies, ServerSpan
+from costaudit.measure.server import Latencies, Own, ServerSpan
 from costaudit.recording.rows import Answer
 
 ANSWER = Answer(
@@ -44,6 +44,15 @@ def test_what_cannot_be_told_is_no_verdict():
     assert cross_check(SPAN, []).agrees is None
     unknown = replace(ANSWER, output_tokens=None)
     assert cross_check(SPAN, [unknown, ANSWER]).token_difference is None
+
+
+def test_a_request_of_ours_that_was_cut_is_not_another_s():
+    cut = replace(ANSWER, error="cut", output_tokens=None, end_s=None, truncated=True)
+    own = Own(requests=3, prompt_tokens=20, output_tokens=6, unseen_output_tokens=3)
+    found = cross_check(replace(SPAN, requests=3), [ANSWER, ANSWER, cut], own=own)
+    assert (found.agrees, found.why) == (True, "")
+    more = cross_check(replace(SPAN, requests=4), [ANSWER, ANSWER, cut], own=own)
+    assert more.why == "1 requests in this span were others'"
 
 
 def test_what_the_front_end_takes_explains_a_part():

@@ -296,9 +296,12 @@ def test_a_thousand_requests_are_a_matter_of_milliseconds():
     ]
     scenario = make(requests, concurrency=16, max_num_seqs=16, kv_budget_tokens=100_000)
     for batching in Batching:
-        started = time.process_time()
-        outcome = simulate(with_batching(scenario, batching))
-        assert time.process_time() - started < 0.5  # about 0.1 s; others may use the machine
+        took_s = []
+        for _ in range(3):  # about 0.1 s each; others may use the machine
+            started = time.process_time()
+            outcome = simulate(with_batching(scenario, batching))
+            took_s.append(time.process_time() - started)
+        assert min(took_s) < 0.5
         assert outcome.output_tokens == scenario.traffic.output_tokens
 
 
