@@ -56,9 +56,20 @@ class Row:
         """Predicted over measured, less one."""
         return self.predicted[name].value / self.measured[name] - 1
 
+    @property
+    def effect_error(self) -> float:
+        """The cost after the change over that before: predicted over measured, less one.
+
+        A machine that was faster or slower in everything than while it was recorded is not in it.
+        """
+        return (1 - self.saving_predicted) / (1 - self.saving_measured) - 1
+
 
 def judge(changes: Changes, folder: Path) -> list[Row]:
-    """A row for each change that was measured; baselines without a recording are left out."""
+    """A row for each change that was measured, after one of its baseline unchanged.
+
+    Baselines without a recording are left out.
+    """
     return [
         row
         for baseline in changes.baselines
@@ -70,28 +81,43 @@ def judge(changes: Changes, folder: Path) -> list[Row]:
 def _rows(baseline: Baseline, changes: Changes, folder: Path) -> list[Row]:
     scenario = recorded(recording_of(folder, baseline))
     before = calm(measured(folder, baseline, BEFORE))
-    usual = predict(_with(scenario, changes.workloads[baseline.traffic]))
-    rows = []
+    if not before:
+        return []
+    usual, seen_before = (
+        predict(_with(scenario, changes.workloads[baseline.traffic])),
+        _figures(before),
+    )
+    rows = [_row(baseline, BEFORE, (usual, usual), (seen_before, seen_before), before)]
     for change in baseline.changes:
         runs = calm(measured(folder, baseline, change.name))
-        if not runs or not before:
+        if not runs:
             continue
         flags = (*STATED, *baseline.flags)
         knobs = changed(scenario.knobs, flags, change.flags, pool=pool_bytes())
         told = predict(_with(replace(scenario, knobs=knobs), changes.workloads[change.traffic]))
-        seen = _figures(runs)
-        rows.append(
-            Row(
-                baseline=baseline.name,
-                change=change.name,
-                predicted=told,
-                measured=seen,
-                saving_predicted=1 - told["usd_per_1m"].value / usual["usd_per_1m"].value,
-                saving_measured=1 - seen["usd_per_1m"] / _figures(before)["usd_per_1m"],
-                others_share=max(run.others_share for run in (*runs, *before)),
-            )
-        )
+        both = (seen_before, _figures(runs))
+        rows.append(_row(baseline, change.name, (usual, told), both, (*runs, *before)))
     return rows
+
+
+def _row(
+    baseline: Baseline,
+    change: str,
+    predicted: tuple[Mapping[str, Predicted], Mapping[str, Predicted]],
+    seen: tuple[Mapping[str, float], Mapping[str, float]],
+    runs: Sequence[Measured],
+) -> Row:
+    """Both pairs are before and after."""
+    usual, told = predicted
+    return Row(
+        baseline=baseline.name,
+        change=change,
+        predicted=told,
+        measured=seen[1],
+        saving_predicted=1 - told["usd_per_1m"].value / usual["usd_per_1m"].value,
+        saving_measured=1 - seen[1]["usd_per_1m"] / seen[0]["usd_per_1m"],
+        others_share=max(run.others_share for run in runs),
+    )
 
 
 def recorded(path: Path) -> Scenario:
@@ -139,11 +165,13 @@ def _figures(runs: Sequence[Measured]) -> dict[str, float]:
 def summary(every: Sequence[Row]) -> dict[str, Any]:
     """Errors by figure, how often an interval held, and Kendall's tau of the savings.
 
-    Over the rows that can be judged, if there are any; `disturbed` counts the others.
+    Over the changes that can be judged, if there are any; `disturbed` counts the others.
     """
+    every = [row for row in every if row.change != BEFORE]
     rows = [row for row in every if not row.disturbed] or every
     errors = {n: [abs(row.error(n)) for row in rows] for n in FIGURES}
     held = [row.predicted[n].holds(row.measured[n]) for row in rows for n in FIGURES]
+    effects = [abs(row.effect_error) for row in rows]
     tau = kendalltau(
         [row.saving_predicted for row in rows], [row.saving_measured for row in rows]
     ).statistic
@@ -152,6 +180,7 @@ def summary(every: Sequence[Row]) -> dict[str, Any]:
         "disturbed": sum(row.disturbed for row in every),
         "median": {name: median(values) for name, values in errors.items()},
         "p90": {name: percentile(values, 0.9) for name, values in errors.items()},
+        "effect_on_cost": {"median": median(effects), "p90": percentile(effects, 0.9)},
         "coverage": sum(held) / len(held),
         "tau": float(tau),
     }

@@ -33,6 +33,8 @@ def as_text(rows: Sequence[Row], told: Mapping[str, Any]) -> str:
     lines += [
         f"| {HEADS[n][0]} | {told['median'][n]:.1%} | {told['p90'][n]:.1%} |" for n in FIGURES
     ]
+    effect = told["effect_on_cost"]
+    lines.append(f"| $ per 1M, after over before | {effect['median']:.1%} | {effect['p90']:.1%} |")
     lines += [
         "",
         f"{told['changes']} changes; Kendall's tau of their savings {told['tau']:.2f}",
@@ -51,7 +53,8 @@ def _line(row: Row) -> str:
         mark = "" if told.holds(seen) else " !"
         cells += [f"{mid} ({low} to {high})", f"{seen * unit:.{digits}f}{mark}"]
     saving = f"{row.saving_predicted:+.0%}, measured {row.saving_measured:+.0%}"
-    name = f"{row.baseline}: {row.change}{' (disturbed)' if row.disturbed else ''}"
+    change = row.change or "unchanged"
+    name = f"{row.baseline}: {change}{' (disturbed)' if row.disturbed else ''}"
     return f"| {name} | {' | '.join(cells)} | {saving} |"
 
 

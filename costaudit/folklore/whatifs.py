@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
@@ -15,7 +14,7 @@ from costaudit.plan.saving import EDGES, QUANTILES, widened
 from costaudit.whatif.doubts import error_share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from costaudit.folklore.claim import Known
     from costaudit.playbook.step import Edge, Step
@@ -31,7 +30,15 @@ def share_over_draws(known: Known, share: Callable[[Scenario], float]) -> Interv
 
     Widened by the simulation's error as a saving is.
     """
-    return _spread(known, [share])
+    return shares_over_draws(known, lambda today: (share(today),))[0]
+
+
+def shares_over_draws(
+    known: Known, shares: Callable[[Scenario], Sequence[float]]
+) -> tuple[Interval, ...]:
+    """Likewise of several that come out of the same simulation."""
+    found = [shares(start) for start in _starts(known)]
+    return tuple(_spread(known, [each]) for each in zip(*found, strict=True))
 
 
 def saving(known: Known, before: Change, after: Change) -> Interval:
@@ -53,7 +60,8 @@ def step_saving(known: Known, step_id: str) -> Interval | Untold:
     if planned.verdict is Verdict.CANNOT_TELL:
         return Untold(because=planned.why_not)
     step = next(s for s in known.steps if s.id == step_id)
-    return _spread(known, [partial(_saved_by, step, edge) for edge in EDGES])
+    starts = _starts(known)
+    return _spread(known, [[_saved_by(step, edge, today) for today in starts] for edge in EDGES])
 
 
 def times(share: Interval) -> Interval:
@@ -82,15 +90,18 @@ def _check_less_than_all(share: Interval) -> None:
         raise InconclusiveError("the step-time model is too uncertain here to bound a ratio")
 
 
-def _spread(known: Known, shares: list[Callable[[Scenario], float]]) -> Interval:
+def _starts(known: Known) -> list[Scenario]:
+    """Today under the fitted step time, which comes first, and under draws of it."""
     scenario = known.situation.scenario
     fitted = scenario.step_time
-    models = (fitted, *fitted.drawn()[:DRAWS])
-    starts = [replace(scenario, step_time=model) for model in models]
-    found = [[share(start) for start in starts] for share in shares]
+    return [replace(scenario, step_time=m) for m in (fitted, *fitted.drawn()[:DRAWS])]
+
+
+def _spread(known: Known, found: Sequence[Sequence[float]]) -> Interval:
+    """Around all of these rows, each of one value for each of the starts."""
     low = min(min(f[0], percentile(f[1:] or f, QUANTILES[0])) for f in found)
     high = max(max(f[0], percentile(f[1:] or f, QUANTILES[1])) for f in found)
-    return widened(low, high, error_share(fitted))
+    return widened(low, high, error_share(known.situation.scenario.step_time))
 
 
 def _saved_by(step: Step, edge: Edge, today: Scenario) -> float:

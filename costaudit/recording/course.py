@@ -25,6 +25,11 @@ GROUP BY meter, name, part ORDER BY meter, name, part
 """
 _NAMED = ("kv.usage_fraction", "requests.running", "requests.waiting")  # of a server's own metrics
 _MOST_COURSES = 16
+# Rows are written as their steps end.
+_ENDS = """
+SELECT min(t_s), max(t_s), (SELECT count(*) FROM sample) FROM sample
+WHERE id IN (SELECT min(id) FROM sample) OR id IN (SELECT max(id) FROM sample)
+"""
 _SPANS = """
 SELECT phase, min(t_s), max(t_s + wall_s * CASE WHEN role IN ('fit', 'held-out') THEN steps ELSE 1
        END)
@@ -117,13 +122,12 @@ def _course(
 
 def phase_spans(db: sqlite3.Connection) -> tuple[Span, ...]:
     """When steps of each phase ran; spans closer than a part of the time are one."""
-    sql = "SELECT min(t_s), max(t_s), count(*) FROM sample"
-    first, last, count = db.execute(sql).fetchone()
+    first, last, count = db.execute(_ENDS).fetchone()
     if first is None:
         return ()
     part_s = (last - first) / PARTS or 1.0
     merged: list[Span] = []
-    sql = _SPANS.format(drawn=drawn_ids(MOST_STARTS / count))
+    sql = _SPANS.format(drawn=drawn_ids(db, "sample", MOST_STARTS / count))
     for kind, from_s, to_s in db.execute(sql, {"part_s": part_s}):
         before = merged[-1] if merged else None
         if before is not None and before.kind == kind and from_s - before.to_s < part_s:

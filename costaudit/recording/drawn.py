@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 # the period in which a recording repeats its steps (Knuth, TAOCP vol. 3, 6.4).
 _GOLDEN = 2_654_435_761
 _CIRCLE = 1 << 32
-# Phase by phase: SQLite would sort a million rows for GROUP BY phase, and need three times as long.
-_EXTREME = "SELECT id, {end}(seconds / steps) FROM sample WHERE role IN ({roles}) AND phase = ?"
+_SCANNED_FROM = 0.1  # of all rows: fewer are found sooner one by one
+# SQLite would sort a million rows for GROUP BY phase, and need three times as long.
+_ENDS = "{end}(CASE WHEN phase = '{phase}' THEN seconds / steps END)"
+_EXTREMES = "SELECT id, phase, seconds / steps AS each_s FROM sample {where} AND each_s IN ({ends})"
 _ROUNDS = "SELECT phase, task, seconds, steps FROM sample WHERE role = ?"
 _LONE_SPANS = """
 SELECT count(*), sum(seconds), sum(steps) FROM sample WHERE role = ? AND phase = ?
@@ -100,21 +102,40 @@ def drawn_samples(db: sqlite3.Connection, roles: Sequence[Role], most: int | Non
     (count,) = db.execute(f"SELECT count(*) FROM sample {where}").fetchone()  # noqa: S608 - names of an enum
     if most is None or count <= most:
         return where
-    return f"{where} AND {drawn_ids(most / count)}"
+    return f"{where} AND {drawn_ids(db, 'sample', most / count)}"
 
 
 def extreme_samples(db: sqlite3.Connection, roles: Sequence[Role]) -> str:
     """The condition that leaves the fastest and the slowest step of each phase."""
-    both = [_EXTREME.format(end=end, roles=_named(roles)) for end in ("min", "max")]
-    rows = (db.execute(sql, (str(phase),)).fetchone() for sql in both for phase in Phase)
-    return f"WHERE id IN ({', '.join(str(row[0]) for row in rows if row[0] is not None)})"
+    where = f"WHERE role IN ({_named(roles)})"
+    both = [(phase, end) for phase in Phase for end in ("min", "max")]
+    wanted = ", ".join(_ENDS.format(phase=phase, end=end) for phase, end in both)
+    found = db.execute(f"SELECT {wanted} FROM sample {where}").fetchone()  # noqa: S608 - likewise
+    ends = {(str(phase), s) for (phase, _), s in zip(both, found, strict=True) if s is not None}
+    sql = _EXTREMES.format(where=where, ends=", ".join("?" * len(ends)))
+    ids: dict[tuple[str, float], int] = {}
+    for row, *end in db.execute(sql, [seconds for _, seconds in ends]):
+        ids.setdefault((end[0], end[1]), row)
+    return f"WHERE id IN ({', '.join(str(row) for end, row in ids.items() if end in ends)})"
 
 
 def _named(roles: Sequence[Role]) -> str:
     return ", ".join(f"'{role}'" for role in roles)
 
 
-def drawn_ids(share: float, column: str = "id") -> str:
+def drawn_ids(db: sqlite3.Connection, table: str, share: float) -> str:
+    """The condition that leaves this share of the ids, spread evenly; none is looked at in vain."""
+    if share >= _SCANNED_FROM:
+        return drawn("id", share)
+    import numpy as np
+
+    first, last = db.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()  # noqa: S608 - our own
+    ids = np.arange(first, last + 1, dtype=np.uint64)
+    kept = ids[(ids * np.uint64(_GOLDEN)) % np.uint64(_CIRCLE) < round(_CIRCLE * share)]
+    return f"id IN ({', '.join(map(str, kept.tolist()))})"
+
+
+def drawn(column: str, share: float) -> str:
     """The condition that leaves this share of what `column` counts, spread evenly."""
     return f"({column} * {_GOLDEN}) % {_CIRCLE} < {round(_CIRCLE * min(share, 1.0))}"
 
@@ -160,8 +181,8 @@ def _window_of_rounds(
 def lengths(db: sqlite3.Connection) -> Lengths:
     """The lengths of the requests."""
     count, prompts, outputs, prefixes, *ends = db.execute(_SUMS).fetchone()
-    drawn = drawn_ids(MOST_LENGTHS / max(count, 1))
-    rows = db.execute(_SOME_LENGTHS.format(drawn=drawn)).fetchall()
+    some = drawn_ids(db, "request", MOST_LENGTHS / max(count, 1))
+    rows = db.execute(_SOME_LENGTHS.format(drawn=some)).fetchall()
     known = [first_s for _, _, first_s in rows if first_s is not None]
     if count > MOST_LENGTHS:
         known += [end for end in ends if end is not None]
@@ -190,7 +211,7 @@ def request_pool(db: sqlite3.Connection, most: int | None) -> tuple[str, str]:
     if count <= most:
         return "", ""
     unit = "batch" if (highest - lowest + 1) * most >= _WHOLE_BATCHES * count else "id"
-    return f"WHERE {drawn_ids(_POOL * most / count, unit)}", unit
+    return f"WHERE {drawn(unit, _POOL * most / count)}", unit
 
 
 def drawn_requests(pool: Sequence[RequestRow], most: int, unit: str) -> list[RequestRow]:

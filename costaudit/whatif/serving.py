@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from costaudit.whatif.scenario import Scenario
     from costaudit.whatif.scheduler.state import Chunk, State
 
-# Requests of this process that are interpreted, at some 50 µs each: as many as cost what loading
-# the compiled code does, 0.6 s, or what compiling it does, 15 s.
-INTERPRETED_REQUESTS = 12_000
+# Requests of this process that are interpreted, at some 50 µs each. Loading the compiled code takes
+# 0.6 s, which a plan of hundreds of scenarios repays; compiling it takes 15 s, as many do that.
+INTERPRETED_REQUESTS = 3_000
 INTERPRETED_BEFORE_COMPILING = 300_000
 
 _interpreted = 0

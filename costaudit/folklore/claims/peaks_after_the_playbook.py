@@ -15,7 +15,7 @@ from costaudit.bill.replay import Replay
 from costaudit.bill.slices import SliceId
 from costaudit.bill.step_log import steps_of
 from costaudit.folklore.claim import Claim, Figure, Finding, Found, Known, Untold
-from costaudit.folklore.whatifs import share_over_draws
+from costaudit.folklore.whatifs import shares_over_draws
 from costaudit.ground.stats import Interval
 from costaudit.plan.pricer import TURNS
 from costaudit.playbook.evidence import unknown_roof
@@ -23,9 +23,12 @@ from costaudit.playbook.step import Edge
 from costaudit.whatif.simulate import simulate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from costaudit.bill.steps_run import StepRun
     from costaudit.whatif.scenario import Scenario
 
-COMPUTE, BANDWIDTH = Interval(low=0.80, high=0.90), Interval(low=0.0, high=0.70)
+CLAIMED = {"compute": Interval(low=0.80, high=0.90), "bandwidth": Interval(low=0.0, high=0.70)}
 FLOPS = {"decode_compute": 1.0, "prefill_compute": 1.0}  # multiples of the seconds at the peak
 BYTES = {"weights": 1.0, "kv": 1.0}
 AS_RUN = frozenset({SliceId.KERNEL_INEFFICIENCY, SliceId.STEP_OVERHEAD})  # no wasted work counts
@@ -38,40 +41,45 @@ def look(known: Known) -> Finding:
     taken = [step for step in known.steps if step.id in known.plan.best.ids]
     in_turn = sorted(taken, key=lambda step: TURNS.index(step.turn))
 
-    def used(columns: dict[str, float]) -> Interval:
-        def share(today: Scenario) -> float:
-            for step in in_turn:
-                today = step.change(today, Edge.LOW)
-            return _used(today, columns)
-
-        return share_over_draws(known, share)
+    def used(today: Scenario) -> tuple[float, ...]:
+        for step in in_turn:
+            today = step.change(today, Edge.LOW)
+        return _used(today)
 
     where = f"simulation after {len(taken)} steps of the plan"
-    parts = (("compute", FLOPS, COMPUTE), ("bandwidth", BYTES, BANDWIDTH))
+    shares = shares_over_draws(known, used)
     return Found(
         figures=tuple(
             Figure(
                 what=f"{name} used of the peak",
-                value=used(columns),
+                value=share,
                 claimed=claimed,
                 unit="share",
                 where=where,
             )
-            for name, columns, claimed in parts
+            for (name, claimed), share in zip(CLAIMED.items(), shares, strict=True)
         )
     )
 
 
-def _used(scenario: Scenario, columns: dict[str, float]) -> float:
-    """Seconds at the peak over busy seconds.
+def _used(scenario: Scenario) -> tuple[float, ...]:
+    """Seconds at each of the peaks over busy seconds.
 
     Raises:
         InconclusiveError: the steps of several replicas, or of drafts, are not told apart.
     """
-    busy_s = simulate(scenario).busy_s
+    busy_s, steps = simulate(scenario).busy_s, steps_of(scenario)
+    return tuple(
+        _at_peak_s(scenario, steps, columns) / busy_s if busy_s else 0.0
+        for columns in (FLOPS, BYTES)
+    )
+
+
+def _at_peak_s(
+    scenario: Scenario, steps: tuple[StepRun, ...], columns: Mapping[str, float]
+) -> float:
     at_peak = replace(scenario.step_time, coefficients=columns, draws=())
-    replay = Replay(step_time=at_peak, schedules=(steps_of(scenario),))
-    return math.fsum(replay.terms_s(AS_RUN).values()) / busy_s if busy_s else 0.0
+    return math.fsum(Replay(step_time=at_peak, schedules=(steps,)).terms_s(AS_RUN).values())
 
 
 CLAIM = Claim(
