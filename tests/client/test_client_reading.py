@@ -6,7 +6,6 @@ import json
 import random
 from itertools import accumulate
 
-import pytest
 from fault_server import DONE, STREAM, USAGE, WHOLE, chunked, head, token
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from tiny_dialect import TinyChat
 from costaudit.record.client.alike import run_of
 from costaudit.record.client.framing import Splitter, payload
 from costaudit.record.client.http1 import Framer, HttpFault
-from costaudit.record.client.transcript import Transcript, count_tokens, pack
+from costaudit.record.client.transcript import Transcript
 from costaudit.record.dialects.dialect import OUTPUT, Framing
 from costaudit.record.dialects.ollama_generate import OllamaGenerate
 from costaudit.record.dialects.openai_chat import OpenAIChat
@@ -258,49 +257,3 @@ def test_a_run_is_found_among_what_begins_and_ends_a_stream():
     run = run_of(OpenAIChat(), [role, *words[4:], *words, USAGE, DONE])
     assert (run.first, run.count) == (1, 11)  # up to the quotes, which are escaped
     assert run_of(OpenAIChat(), [role, *words[:4], USAGE, DONE]) is None
-
-
-@pytest.mark.parametrize(
-    ("told", "total", "expected"),
-    [
-        ([-1, -1, -1, -1], 16, (16, [4, 4, 4, 4])),
-        ([-1, -1, -1], 4, (4, [1, 2, 1])),
-        ([-1, -1], None, (None, [])),
-        ([3, 1], None, (4, [3, 1])),
-        ([3, 1], 4, (4, [3, 1])),
-        ([3, 1], 8, (8, [6, 2])),
-        ([0, 0], 4, (4, [2, 2])),
-        ([2, -1], 4, (4, [2, 2])),
-        ([-1, -1, -1], 1, (1, [0, 1, 0])),
-        ([], 5, (5, [])),
-        ([], None, (None, [])),
-    ],
-)
-def test_tokens_of_events(told, total, expected):
-    from array import array
-
-    assert count_tokens(array("q", told), total) == expected
-
-
-@given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.integers(0, 10_000))
-def test_parts_sum_to_the_total(told, total):
-    from array import array
-
-    _, parts = count_tokens(array("q", told), total)
-    assert sum(parts) == total
-    assert min(parts) >= 0
-
-
-def test_more_tokens_than_a_uint16_holds():
-    from array import array
-
-    us, tokens = pack(array("I", [5, 9]), [150_000, 2])
-    assert [*array("I", us)] == [5, 5, 5, 9]
-    assert [*array("H", tokens)] == [65_535, 65_535, 18_930, 2]
-
-
-def test_times_beyond_a_uint32_stay_at_its_end():
-    transcript = Transcript(TinyChat())
-    transcript.read([token("a")], [10])
-    transcript.stamp([10], [10**13], 0)
-    assert [*transcript.event_us] == [2**32 - 1]
