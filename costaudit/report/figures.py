@@ -19,16 +19,20 @@ _WHOLE_USD = 1000
 def usd(value: float | None, *, like: float | None = None) -> str:
     """Dollars with three significant digits, cents above one.
 
-    `like` is the whole of a column, whose decimals all its figures take.
+    `like` is the whole of a column, whose decimals all its figures take; what rounds to nothing
+    there is told as less than the least of them.
     """
     if value is None:
         return UNKNOWN
     if value == 0:
         return "$0"
     sign, size = ("-" if value < 0 else ""), abs(like or value)
-    if size >= _WHOLE_USD:
-        return f"{sign}${abs(value):,.0f}"
     decimals = 2 if size >= 1 else min(max(2, 2 - math.floor(math.log10(size))), 9)
+    if size >= _WHOLE_USD:
+        decimals = 0
+    least = 10.0**-decimals
+    if abs(value) < least / 2:
+        return f"{'>' if sign else '<'}{sign}${least:.{decimals}f}"
     return f"{sign}${abs(value):,.{decimals}f}"
 
 

@@ -182,12 +182,13 @@ def _plan_line(document: Mapping[str, Any], steps: Sequence[step_rows.StepRow]) 
     if not steps:
         return "No step of the playbook applies here as far as it could be judged."
     joint, path = document["order"].get("joint"), document["order"].get("best_path") or []
-    many = f"{len(path)} steps in the best order" if len(path) != 1 else "one step"
     if joint is None or not path:
         return f"{len(steps)} steps of the playbook apply."
+    together = f"Together, {len(path)} steps in the best order save"
+    save = together if len(path) > 1 else "One step saves"
     saved = figures.percent_range(joint["low_share"], joint["high_share"])
     last = step_rows.path_cost(path[-1])
-    return f"Together, {many} save {saved}; {last} per 1M tokens is left to pay."
+    return f"{save} {saved}; {last} per 1M tokens is left to pay."
 
 
 def _warnings(document: Mapping[str, Any]) -> list[str]:

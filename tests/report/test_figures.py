@@ -36,6 +36,8 @@ def test_a_column_of_dollars_takes_the_decimals_of_its_whole():
     assert figures.usd(0.00787, like=0.662) == "$0.008"
     assert figures.usd(0.00787, like=12.0) == "$0.01"
     assert figures.usd(3.0, like=4000.0) == "$3"
+    assert figures.usd(0.001, like=12.0) == "<$0.01"
+    assert figures.usd(-0.2, like=4000.0) == ">-$1"
 
 
 @pytest.mark.parametrize(
