@@ -6,7 +6,8 @@
 
 A block begins with `<!-- generated: NAME -->` and ends with `<!-- end -->`; NAME is one of BLOCKS.
 The samples are docs/sample.json, a real audit: `costaudit report demo.costaudit --format json`, and
-docs/sample-server.json, likewise of the vLLM that `python tests/parts/serve.py vllm` starts.
+docs/sample-server.json, likewise of the vLLM that
+`python tests/parts/serve.py vllm --max-num-seqs 4 --no-enable-prefix-caching` starts.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ def _verdict(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) 
     bill, path = document["bill"], document["order"].get("best_path") or []
     cost = figures.per_million(bill["usd_per_1m_tokens"], bill.get("gpu_s_per_1m_tokens"))
     waste = bill_rows.shares_by_kind(slices)[bill_rows.WASTE]
-    paid = f"A million tokens costs {cost}, {figures.percent(waste)} of it waste with a name"
+    part = "all" if waste > 1 else figures.percent(waste)  # the model may count more than was paid
+    paid = f"A million tokens costs {cost}, {part} of it waste with a name"
     if not path:
         return f"{paid}; no step of the playbook is sure to lower it."
     steps = "one step brings" if len(path) == 1 else f"{_number(len(path))} steps bring"

@@ -168,12 +168,16 @@ def _summary(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) 
     sums = bill_rows.shares_by_kind(slices)
     whole = "dollar" if document["bill"]["usd_per_1m_tokens"] is not None else "device-second"
     ideal = bill_rows.ideal_text(slices).replace(figures.UNKNOWN, "an unknown part")
-    parts = [
-        f"{ideal} buys work at the speed of light",
-        f"{figures.percent(sums[bill_rows.WASTE])} is waste with a name",
-        f"{figures.percent(sums[bill_rows.OPEN])} is unexplained",
-    ]
-    return f"Of each {whole}, {parts[0]}, {parts[1]}, {parts[2]}."
+    waste, left = sums[bill_rows.WASTE], sums[bill_rows.OPEN]
+    if left < 0:  # within the model's error, or the report says so
+        return (
+            f"Of each {whole}, {ideal} buys work at the speed of light and the rest is waste with "
+            f"a name; the model counts {figures.percent(-left)} more than was paid."
+        )
+    return (
+        f"Of each {whole}, {ideal} buys work at the speed of light, {figures.percent(waste)} is "
+        f"waste with a name, {figures.percent(left)} is unexplained."
+    )
 
 
 def _plan_line(document: Mapping[str, Any], steps: Sequence[step_rows.StepRow]) -> str:

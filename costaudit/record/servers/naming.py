@@ -72,12 +72,18 @@ def shape_of(
                 found = shape_from_config(_configuration(folder), name=names[0])
             except (UsageError, TargetError) as err:
                 return None, err.message
-            return found, f"from the config.json in {folder}"
+            return found, f"from the config.json in {_shown(folder)}"
     for name in names:
         if (known := known_model(name)) is not None:
             shape = shape_from_config(known.config, name=known.name)
             return shape, f"published configuration of {known.name} ({known.source})"
     return None, f"no shape is known of {names[0]}: give its config.json by --model-config"
+
+
+def _shown(folder: Path) -> str:
+    """A path as it may stand in a report: whose home it is in is nobody's business."""
+    home = Path.home()
+    return f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)
 
 
 def is_here(base_url: str) -> bool:
