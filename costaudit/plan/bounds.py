@@ -54,10 +54,11 @@ class Bounds:
 
         What a plan may not pass through, even on the way to something better.
         """
-        found = self.breaches(worth)
-        if any(b.seconds > max(b.bound_s, self._worst(b.what)) for b in found):
-            return None
-        return len(found)
+        return None if self.worsened(worth) else len(self.breaches(worth))
+
+    def worsened(self, worth: Worth) -> tuple[Breach, ...]:
+        """Bounds that are broken and are kept today, or that are broken further than today."""
+        return tuple(b for b in self.breaches(worth) if b.seconds > self._worst(b.what))
 
     def _worst(self, name: str) -> float:
         return self.today.get(name, 0.0) * (1 + GRAIN_SHARE)

@@ -114,9 +114,10 @@ def _breaks_bound(step: Step, found: Searched) -> str:
     """Which bound of the SLO keeps a step out of the order; "" for none."""
     excluded = {o.id for o in found.steps if o.id in step.excludes or step.id in o.excludes}
     worth = found.pricer.cautious(frozenset(found.ids) - excluded | {step.id})
-    if found.bounds.missed(worth) is not None:
+    worse = found.bounds.worsened(worth)
+    if not worse:
         return ""
-    said = (over_bound(b.what, b.seconds, b.bound_s) for b in found.bounds.breaches(worth))
+    said = (over_bound(b.what, b.seconds, b.bound_s) for b in worse)
     return "not offered: with it " + " and ".join(said)
 
 

@@ -134,6 +134,15 @@ def test_a_bound_of_today_is_missed_only_beyond_the_grain():
     assert [missed(s) for s in (0.1, 0.15, 0.203, 0.21)] == [0, 1, 1, None]
 
 
+def test_only_what_gets_worse_speaks_against_a_step():
+    """A bound that is broken today and still is, but less, is no reason."""
+    bounds = Bounds(slo={"ttft_s": 2.0, "itl_s": 0.2}, today={"ttft_s": 4.3, "itl_s": 0.06})
+    worth = Worth(cost=1.0, latency_s={"ttft_s": 2.2, "itl_s": 0.3})
+    assert {b.what for b in bounds.breaches(worth)} == {"ttft_s", "itl_s"}
+    assert [b.what for b in bounds.worsened(worth)] == ["itl_s"]
+    assert bounds.missed(worth) is None
+
+
 def rows(count, gap_s=1.0):
     return tuple(
         Request(prompt_tokens=8 + n, output_tokens=2, arrival_s=gap_s * n) for n in range(count)
