@@ -168,8 +168,9 @@ def test_predictions_come_true_on_a_real_vllm(tmp_path, record_property):
     told = json.loads(done.stdout)
     summary = told["summary"]
     record_property("predicted on a real vLLM", json.dumps(summary))
-    assert len(told["changes"]) == 2
-    for change in told["changes"]:
+    changes = [row for row in told["changes"] if row["change"]]  # one row is the unchanged server
+    assert len(changes) == 2
+    for change in changes:
         assert (change["saving_predicted"] > 0) == (change["saving_measured"] > 0), change["change"]
     if summary["disturbed"]:
         pytest.skip("others used too much of the processors each time it was tried")

@@ -6,6 +6,7 @@ import json
 import random
 from itertools import accumulate
 
+import pytest
 from fault_server import DONE, STREAM, USAGE, WHOLE, chunked, head, token
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -247,6 +248,19 @@ def test_a_run_of_events_alike_says_what_each_of_them_says(groups, dialect):
         one_by_one.read([piece], [end])
     for name in ("done", "error", "finish_reason", "output_tokens", "event_tokens", "_offsets"):
         assert getattr(at_once, name) == getattr(one_by_one, name)
+
+
+@pytest.mark.parametrize("words", [4, 12])
+def test_a_run_does_not_begin_within_an_event(words):
+    """What came before it has no end yet: together they are one event, which nobody can read."""
+    pieces = [plain("a").removesuffix(b"\n\n"), *[plain("b", escape=raw)] * words]
+    at_once, one_by_one = Transcript(OpenAIChat()), Transcript(OpenAIChat())
+    at_once.read(pieces, [*accumulate(map(len, pieces))])
+    for piece, end in zip(pieces, accumulate(map(len, pieces)), strict=True):
+        one_by_one.read([piece], [end])
+    assert "cannot be read" in at_once.error
+    assert at_once.error == one_by_one.error
+    assert at_once.event_tokens == one_by_one.event_tokens
 
 
 def test_a_run_is_found_among_what_begins_and_ends_a_stream():

@@ -73,6 +73,9 @@ class Transcript:
         while self._splitter.empty and (run := run_of(self._dialect, pieces)) is not None:
             upto = run.first + run.count
             self._read(pieces[: run.first], ends[: run.first])
+            if not self._splitter.empty:  # the run's first event goes on with what came before it
+                pieces, ends = pieces[run.first :], ends[run.first :]
+                break
             if not self.done:
                 self._offsets += ends[run.first : upto]
                 told = _UNTOLD if run.chunk.tokens is None else run.chunk.tokens
