@@ -70,10 +70,10 @@ class Transcript:
         Raises:
             FramingFault: an event without end.
         """
-        while self._splitter.empty and (run := run_of(self._dialect, pieces)) is not None:
+        while not self._within_event() and (run := run_of(self._dialect, pieces)) is not None:
             upto = run.first + run.count
             self._read(pieces[: run.first], ends[: run.first])
-            if not self._splitter.empty:  # the run's first event goes on with what came before it
+            if self._within_event():  # the run goes on with what came before it
                 pieces, ends = pieces[run.first :], ends[run.first :]
                 break
             if not self.done:
@@ -82,6 +82,9 @@ class Transcript:
                 self.event_tokens.extend(array("q", (told,)) * run.count)
             pieces, ends = pieces[upto:], ends[upto:]
         self._read(pieces, ends)
+
+    def _within_event(self) -> bool:
+        return not self._splitter.empty
 
     def _read(self, pieces: list[bytes], ends: list[int]) -> None:
         if payloads := self._splitter.whole_events(pieces):
