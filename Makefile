@@ -22,7 +22,7 @@ test: $(VENV)/.dev  ## install what the tests need, then run the whole suite
 	$(BIN)/python tests/parts/install.py models vllm transformers triton prometheus
 	$(BIN)/python tests/suite.py
 
-check: $(VENV)/.dev check-static  ## lint, types, floors and the fast tests: within a minute
+check: $(VENV)/.dev check-static  ## lint, types, floors and the fast tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 -m "not slow and not browser and not gpu"
 
 check-static: $(VENV)/.dev
