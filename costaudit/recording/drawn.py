@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _GOLDEN = 2_654_435_761
 _CIRCLE = 1 << 32
 _SCANNED_FROM = 0.1  # of all rows: fewer are found sooner one by one
+_MOST_LISTED = 10_000_000  # ids between the first and the last, which a damaged file may set apart
 # SQLite would sort a million rows for GROUP BY phase, and need three times as long.
 _ENDS = "{end}(CASE WHEN phase = '{phase}' THEN seconds / steps END)"
 _EXTREMES = "SELECT id, phase, seconds / steps AS each_s FROM sample {where} AND each_s IN ({ends})"
@@ -125,11 +126,11 @@ def _named(roles: Sequence[Role]) -> str:
 
 def drawn_ids(db: sqlite3.Connection, table: str, share: float) -> str:
     """The condition that leaves this share of the ids, spread evenly; none is looked at in vain."""
-    if share >= _SCANNED_FROM:
+    first, last = db.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()  # noqa: S608 - our own
+    if share >= _SCANNED_FROM or first < 0 or last - first > _MOST_LISTED:
         return drawn("id", share)
     import numpy as np
 
-    first, last = db.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()  # noqa: S608 - our own
     ids = np.arange(first, last + 1, dtype=np.uint64)
     kept = ids[(ids * np.uint64(_GOLDEN)) % np.uint64(_CIRCLE) < round(_CIRCLE * share)]
     return f"id IN ({', '.join(map(str, kept.tolist()))})"

@@ -17,6 +17,7 @@ from costaudit.audit.build import AuditOptions, build_audit
 from costaudit.audit.document import does_not_close, schema
 from costaudit.measure.derive import derive
 from costaudit.measure.steps import reduce_rounds
+from costaudit.recording.drawn import drawn, drawn_ids
 from costaudit.recording.recording import Recording
 from costaudit.recording.rows import Phase, Role
 
@@ -159,3 +160,17 @@ def test_a_lone_spike_of_a_gauge_is_never_thinned_away(rounds):
         (course,) = recording.courses()
     assert len(course.t_s) <= 240
     assert max(course.high) == 0.987
+
+
+def test_listed_ids_are_those_of_a_scan_and_far_ones_are_not_listed():
+    with sqlite3.connect(":memory:") as db:
+        db.execute("CREATE TABLE sample (id INTEGER PRIMARY KEY)")
+        db.executemany("INSERT INTO sample VALUES (?)", [(n,) for n in range(5, 20_005)])
+        listed, scanned = (
+            [row for (row,) in db.execute(f"SELECT id FROM sample WHERE {where} ORDER BY id")]  # noqa: S608
+            for where in (drawn_ids(db, "sample", 0.02), drawn("id", 0.02))
+        )
+        assert listed == scanned
+        assert len(listed) == pytest.approx(400, rel=0.05)
+        db.execute("INSERT INTO sample VALUES (?)", (1 << 60,))
+        assert drawn_ids(db, "sample", 0.02) == drawn("id", 0.02)
