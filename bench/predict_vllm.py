@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("changes", type=Path, help="the list, a TOML file")
     parser.add_argument("--folder", type=Path, help="where runs are kept (a temporary one)")
-    parser.add_argument("--runs", type=int, default=1, help="measured runs of each traffic (1)")
+    parser.add_argument("--runs", type=int, default=3, help="measured runs of each traffic (3)")
     parser.add_argument("--only", default="", help="collect baselines whose name holds this")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()

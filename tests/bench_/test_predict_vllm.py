@@ -157,7 +157,7 @@ def test_predictions_come_true_on_a_real_vllm(tmp_path, record_property):
     done = subprocess.run(
         [
             *(sys.executable, str(BENCH / "predict_vllm.py"), str(BENCH / "changes/tiny.toml")),
-            *("--folder", str(tmp_path), "--json"),
+            *("--folder", str(tmp_path), "--runs", "2", "--json"),
         ],
         check=False,
         capture_output=True,
