@@ -11,7 +11,7 @@ import pytest
 
 from costaudit.audit.document import schema
 
-pytestmark = [pytest.mark.servers, pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 KV_BYTES, KV_TOKENS = 4 << 20, 4096
 # Prompts of 300 tokens and answers of 100: eleven of them fill the cache.
 WORKLOAD = """
