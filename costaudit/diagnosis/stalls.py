@@ -22,6 +22,7 @@ EXPLAINED = 0.3  # long gaps a prompt and sequence; prompts that come together s
 CHUNKED = 2.5  # from here on prompts are cut into chunks
 LONG_TOKENS = 512.0  # a prompt that would be cut, were the chunks of the usual small size
 LONG_PROMPT = 4.0  # times the median's bucket
+LONG_FROM, SHORT_TO, SHORT_SHARE = 500.0, 200.0, 0.15  # tokens of prompts, and of their number
 FEW_PROMPTS = 3
 _LEAST = 0.05  # of the gaps; below is chance
 
@@ -71,6 +72,15 @@ def long_prompts(w: Window) -> tuple[float, float] | None:
         return None
     count, least = above(prompts, LONG_PROMPT * usual[1])
     return count, min(1.0, least / prompts.total)
+
+
+def long_among_short(w: Window) -> float:
+    """Long prompts where short ones are no rarity; 0 where all are long, or none is."""
+    prompts = w.spread("req.prompt_tokens")
+    if prompts is None or prompts.count <= 0:
+        return 0.0
+    short = prompts.count - above(prompts, SHORT_TO)[0]
+    return above(prompts, LONG_FROM)[0] if short >= SHORT_SHARE * prompts.count else 0.0
 
 
 def prefills(w: Window) -> float:

@@ -10,7 +10,7 @@ from made_vllm import Engine, Traffic, made_window
 from costaudit.diagnosis.diagnose import diagnose
 from costaudit.diagnosis.diagnosis import State
 
-SEEDS = range(3)
+SEEDS = range(4)
 
 
 def named(found):
@@ -63,6 +63,13 @@ def unchunked(rng):
     yield Traffic(clients=2, prompt=(1200, 1700), output=(2, 8), think_s=rng.uniform(0.2, 1.5))
 
 
+def cut_small(rng):
+    """The load of `unchunked`, its long prompts cut into many steps."""
+    _, *traffic = unchunked(rng)
+    yield Engine(budget=rng.choice((128, 256)), **{**speed(rng), "prefill_s": 1e-4})
+    yield from traffic
+
+
 def caching_off(rng):
     yield Engine(caching=False, **speed(rng))
     yield Traffic(
@@ -83,6 +90,7 @@ CASES = {
     capped: "batch-cap",
     starved: "kv-preemption",
     unchunked: "prefill-stalls",
+    cut_small: "healthy",
     caching_off: "prefix-caching-off",
     one_client: "client-limited",
 }

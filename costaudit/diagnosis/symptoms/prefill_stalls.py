@@ -3,7 +3,8 @@
 Why       Without chunked prefill, or with a token budget above the prompt, one step holds the whole
           prompt, and every sequence in the batch waits for that step.
 Signature Gaps between tokens of four times the usual take a tenth of decode time or more (where the
-          server says that it does not cut prompts: twice, and a twentieth). Each sequence sees
+          server says that it does not cut prompts: twice, and a twentieth; where it does not say,
+          but long prompts come among short ones: twice, and a sixth). Each sequence sees
           about one of them for each long prompt (those far above the median, else all where 512
           tokens or more are computed for a prompt), so a prompt is one step. Of few prompts: where
           the server says that it does not cut them, steps of 512 tokens or more count too, and
@@ -17,7 +18,8 @@ Sources   vllm-project/vllm#21495, #8086, #7604, PR #33743.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 from costaudit.diagnosis import needless, signs
 from costaudit.diagnosis.stalls import (
@@ -27,6 +29,7 @@ from costaudit.diagnosis.stalls import (
     LONG_TOKENS,
     above,
     gaps_a_prompt,
+    long_among_short,
     long_prompts,
     long_step_share,
     prefill_tokens,
@@ -47,7 +50,10 @@ if TYPE_CHECKING:
     from costaudit.measure.window import Window
 
 TIME_SHARE = 0.1
-FAR_UNCUT, TIME_SHARE_UNCUT = 2.0, 0.05  # where the server says that it does not cut prompts
+NEAR = 2.0  # times the usual gap
+TIME_SHARE_UNCUT = 0.05  # of gaps so near, where the server says that it does not cut prompts
+TIME_SHARE_NEAR = 1 / 6  # … and where it does not say, but each long prompt makes one of them
+ONE_A_PROMPT = (0.45, 1.5)  # of such gaps: fewer are a pause of the machine, more are chunks
 MOST_STEPS = 0.5
 TOKEN_SHARE = 0.2  # of the prompt tokens are in long prompts
 _OFF = "long prompts are prefilled whole, in one step each: chunked prefill is off"
@@ -60,22 +66,32 @@ def judge(w: Window) -> Answer:
     chunked_off = w.knob("chunked_prefill") is False
     if chunked_off and long_step_share(w) >= MOST_STEPS:
         return _all_along(w)
-    found = stalls(w, FAR_UNCUT) if chunked_off else stalls(w)
-    if found is None:
+    far, near = stalls(w), stalls(w, NEAR)
+    if far is None or near is None:
         return CannotTell(because="the server does not time the gaps between tokens")
-    return _by_gaps(w, found, chunked_off=chunked_off)
+    if chunked_off:
+        return _by_gaps(w, near, _long(w, whole=True), least=TIME_SHARE_UNCUT, most_gaps=math.inf)
+    long = _long(w, whole=False)
+    if long.prompts and gaps_a_prompt(w, near, long.prompts) < ONE_A_PROMPT[0]:
+        return DoesNotShow(why="the long gaps are not of whole prompts' making")
+    by_far = _by_gaps(w, far, long, least=TIME_SHARE, most_gaps=CHUNKED)
+    among = long_among_short(w)
+    if isinstance(by_far, DoesNotShow) and among:
+        long = _Long(prompts=among, mixed=True)
+        return _by_gaps(w, near, long, least=TIME_SHARE_NEAR, most_gaps=ONE_A_PROMPT[1])
+    return by_far
 
 
-def _by_gaps(w: Window, found: Stalls, *, chunked_off: bool) -> Answer:
-    if found.time_share < (TIME_SHARE_UNCUT if chunked_off else TIME_SHARE):
+def _by_gaps(w: Window, found: Stalls, long: _Long, *, least: float, most_gaps: float) -> Answer:
+    chunked_off, count = math.isinf(most_gaps), long.prompts
+    if found.time_share < least:
         return DoesNotShow(why="the gaps between tokens are even")
-    count, mixed = _long(w, whole=chunked_off)
     if count < 1:
         return DoesNotShow(why="no long prompts were prefilled")
     gaps = gaps_a_prompt(w, found, count)
-    if gaps < EXPLAINED or (gaps > CHUNKED and not chunked_off):
+    if not EXPLAINED <= gaps <= most_gaps:
         return DoesNotShow(why="the long gaps are not of whole prompts' making")
-    if not mixed and not chunked_off and needless.spare_first(w):
+    if not long.mixed and not chunked_off and needless.spare_first(w):
         return CannotTell(because="prefix caching is off: some of the prefills may be needless")
     evidence = (
         signs.seen(w, "latency.itl", "gaps far above the usual", found.gaps, "count"),
@@ -115,18 +131,24 @@ def _all_along(w: Window) -> Answer:
     )
 
 
-def _long(w: Window, *, whole: bool) -> tuple[float, bool]:
-    """Long prompts of the window, and whether they came among short ones.
+class _Long(NamedTuple):
+    """Long prompts of the window, and whether they came among short ones."""
 
-    `whole`: each is one step, so that steps of so many tokens count where too few requests ended.
-    """
+    prompts: float
+    mixed: bool
+
+
+def _long(w: Window, *, whole: bool) -> _Long:
+    """`whole`: each is one step, so steps of so many tokens count where too few requests ended."""
     among, tokens = long_prompts(w), prefill_tokens(w)
     if among is not None and among[0] >= 1 and among[1] >= TOKEN_SHARE:
-        return among[0], True
+        return _Long(prompts=among[0], mixed=True)
     if tokens is not None and tokens >= LONG_TOKENS:
-        return prefills(w), False
+        return _Long(prompts=prefills(w), mixed=False)
     steps = w.spread("batch.iteration_tokens")
-    return (above(steps, LONG_TOKENS)[0], True) if whole and steps is not None else (0.0, False)
+    if whole and steps is not None:
+        return _Long(prompts=above(steps, LONG_TOKENS)[0], mixed=True)
+    return _Long(prompts=0.0, mixed=False)
 
 
 def _particular(w: Window) -> tuple[str, tuple[str, ...], Confidence]:
