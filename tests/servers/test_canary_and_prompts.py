@@ -6,6 +6,7 @@ import json
 
 import dialect_server as fake
 import pytest
+from answering import Answers, serving
 
 from costaudit.ground.errors import TargetError, UsageError
 from costaudit.record.client.load import Endpoint
@@ -36,7 +37,7 @@ def vllm_stream(tokens, *, running=True, per_event=1, fingerprint="vllm-0.32.0-t
 
 def test_a_good_canary_tells_lengths_ranks_and_version():
     answers = fake.vllm().post_stream("/v1/completions", vllm_stream(8))
-    with fake.serving(answers) as (url, seen, bodies):
+    with serving(answers) as (url, seen, bodies):
         told = canary(found_at(url))
     sent = json.loads(bodies[-1])
     assert len(sent["prompt"]) == 64
@@ -53,7 +54,7 @@ def test_a_good_canary_tells_lengths_ranks_and_version():
 
 def test_lumps_are_asked_for_twice_and_keep_the_running_count():
     answers = fake.vllm().post_stream("/v1/completions", vllm_stream(8, per_event=4))
-    with fake.serving(answers) as (url, seen, _):
+    with serving(answers) as (url, seen, _):
         told = canary(found_at(url))
     assert (told.events, told.output_tokens) == (2, 8)
     assert seen.count("POST /v1/completions") == 2
@@ -63,7 +64,7 @@ def test_lumps_are_asked_for_twice_and_keep_the_running_count():
 def test_under_speculation_the_running_count_stays():
     answers = fake.vllm().post_stream("/v1/completions", vllm_stream(8))
     answers.captured("/metrics", "vllm/spec_ngram_after.prom")
-    with fake.serving(answers) as (url, _, _):
+    with serving(answers) as (url, _, _):
         told = canary(found_at(url))
     assert told.events == 8
     assert told.found.dialect.fields.running_usage
@@ -71,7 +72,7 @@ def test_under_speculation_the_running_count_stays():
 
 def test_a_short_answer_is_not_exact():
     answers = fake.vllm().post_stream("/v1/completions", vllm_stream(3))
-    with fake.serving(answers) as (url, _, _):
+    with serving(answers) as (url, _, _):
         assert canary(found_at(url)).exact_output is False
 
 
@@ -82,7 +83,7 @@ def test_a_refused_field_is_left_out_and_chat_is_the_last_resort():
     answers.post_stream(
         "/v1/chat/completions", [*chat, {"choices": [], "usage": {"completion_tokens": 8}}]
     )
-    with fake.serving(answers) as (url, seen, bodies):
+    with serving(answers) as (url, seen, bodies):
         told = canary(found_at(url))
     assert seen[-3:] == ["POST /v1/completions"] * 2 + ["POST /v1/chat/completions"]
     assert "min_tokens" not in json.loads(bodies[-2])
@@ -93,7 +94,7 @@ def test_a_refused_field_is_left_out_and_chat_is_the_last_resort():
 def test_a_server_without_counts_is_seen_to_send_one_token_per_event():
     stream = [{"choices": [{"delta": {"content": "x"}}]}] * 8
     answers = fake.hosted().post_stream("/v1/chat/completions", stream)
-    with fake.serving(answers) as (url, _, _):
+    with serving(answers) as (url, _, _):
         told = canary(found_at(url))
     assert told.output_tokens is None
     assert told.exact_output is None
@@ -131,14 +132,14 @@ def test_refusals_are_one_sentence_with_a_hint(status, said, kind, words_):
 
 def test_an_error_in_the_stream_and_an_empty_one_are_failures():
     lost = fake.vllm().post_stream("/v1/completions", [{"error": {"message": "out of memory"}}])
-    with fake.serving(lost) as (url, _, _), pytest.raises(TargetError, match="out of memory"):
+    with serving(lost) as (url, _, _), pytest.raises(TargetError, match="out of memory"):
         canary(found_at(url))
     empty = fake.vllm().post_stream("/v1/completions", [])
-    with fake.serving(empty) as (url, _, _), pytest.raises(TargetError, match="without any output"):
+    with serving(empty) as (url, _, _), pytest.raises(TargetError, match="without any output"):
         canary(found_at(url))
 
 
-class SilentOnce(fake.Answers):
+class SilentOnce(Answers):
     """Its model ends the first answer before any text."""
 
     def get(self, key, default=None):
@@ -151,7 +152,7 @@ class SilentOnce(fake.Answers):
 
 def test_an_answer_without_text_is_asked_for_once_more():
     answers = SilentOnce(fake.vllm().post_stream("/v1/completions", vllm_stream(8)))
-    with fake.serving(answers) as (url, seen, _):
+    with serving(answers) as (url, seen, _):
         assert canary(found_at(url)).output_tokens == 8
     assert seen.count("POST /v1/completions") == 2
 
@@ -168,7 +169,7 @@ def test_fingerprints():
 
 
 def test_cold_prompts_have_their_length_and_share_no_beginning():
-    with fake.serving(fake.llama_server()) as (url, _, _):
+    with serving(fake.llama_server()) as (url, _, _):
         maker = PromptMaker.of(found_at(url), seed=1)
     prompts = [maker.cold(100) for _ in range(200)]
     assert maker.exact
@@ -178,14 +179,14 @@ def test_cold_prompts_have_their_length_and_share_no_beginning():
 
 
 def test_a_second_run_with_the_same_seed_finds_nothing_cached_but_draws_the_same_rest():
-    with fake.serving(fake.llama_server()) as (url, _, _):
+    with serving(fake.llama_server()) as (url, _, _):
         one, other = (PromptMaker.of(found_at(url), seed=1).cold(100) for _ in range(2))
     assert one[:UNIQUE_TOKENS] != other[:UNIQUE_TOKENS]
     assert one[UNIQUE_TOKENS:] == other[UNIQUE_TOKENS:]
 
 
 def test_shared_prompts_share_exactly_their_prefix():
-    with fake.serving(fake.llama_server()) as (url, _, _):
+    with serving(fake.llama_server()) as (url, _, _):
         maker = PromptMaker.of(found_at(url))
     short = maker.shared(80, prefix_id=3, prefix_tokens=50)
     longer = maker.shared(200, prefix_id=3, prefix_tokens=150)
@@ -197,7 +198,7 @@ def test_shared_prompts_share_exactly_their_prefix():
 
 
 def test_equal_hashes_are_equal_blocks():
-    with fake.serving(fake.llama_server()) as (url, _, _):
+    with serving(fake.llama_server()) as (url, _, _):
         maker = PromptMaker.of(found_at(url))
     one = maker.hashed(70, hashes=[1, 2, 3], block_tokens=16)
     other = maker.hashed(90, hashes=[1, 2, 4, 5], block_tokens=16)
@@ -217,7 +218,7 @@ def test_words_of_one_token_are_found_by_the_server_s_own_route(monkeypatch):
         ids = [0] + [0 for word in text for _ in range(1 + (word in two_tokens))]
         return type("Reply", (), {"ok": True, "json": lambda _: ids})()
 
-    with fake.serving(fake.tgi()) as (url, _, _):
+    with serving(fake.tgi()) as (url, _, _):
         found = found_at(url)
     monkeypatch.setattr("costaudit.record.servers.fetch.fetch", fetched)
     monkeypatch.setattr("costaudit.record.servers.vocabulary._MOST_REQUESTS", 2000)
@@ -231,7 +232,7 @@ def test_without_any_tokenizer_the_canary_s_count_calibrates():
     usage = {"choices": [], "usage": {"prompt_tokens": 74, "completion_tokens": 8}}
     stream = [{"choices": [{"delta": {"content": "x"}}]}] * 8
     answers = fake.hosted().post_stream("/v1/chat/completions", [*stream, usage])
-    with fake.serving(answers) as (url, _, _):
+    with serving(answers) as (url, _, _):
         told = canary(found_at(url))
     maker = PromptMaker.of(told.found)
     assert not maker.exact
@@ -239,7 +240,7 @@ def test_without_any_tokenizer_the_canary_s_count_calibrates():
 
 
 def test_a_tokenizer_that_is_none_is_a_usage_error(tmp_path):
-    with fake.serving(fake.hosted()) as (url, _, _):
+    with serving(fake.hosted()) as (url, _, _):
         found = found_at(url)
     with pytest.raises(UsageError, match="cannot read the tokenizer"):
         PromptMaker.of(found, tokenizer=tmp_path)

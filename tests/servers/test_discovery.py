@@ -6,6 +6,7 @@ import json
 
 import dialect_server as fake
 import pytest
+from answering import Answers, serving
 
 from costaudit.ground.errors import TargetError, UsageError
 from costaudit.record.client.load import Endpoint
@@ -58,7 +59,7 @@ ENGINES = {
 @pytest.mark.parametrize("engine", ENGINES)
 def test_engines_are_told_apart(engine):
     answers, name, version, dialect, context = ENGINES[engine]
-    with fake.serving(answers()) as (url, seen, _):
+    with serving(answers()) as (url, seen, _):
         found = discover(url)
     assert (found.target.engine, found.target.engine_version) == (name, version)
     assert found.dialect.name == dialect
@@ -74,21 +75,21 @@ def test_engines_are_told_apart(engine):
 
 
 def test_the_draining_metrics_of_trtllm_serve_are_left_alone():
-    with fake.serving(fake.trtllm_serve()) as (url, seen, _):
+    with serving(fake.trtllm_serve()) as (url, seen, _):
         found = discover(url)
     assert "GET /metrics" not in seen
     assert found.metrics.url == f"{url}/prometheus/metrics"
 
 
 def test_sglang_is_never_asked_for_its_health():
-    with fake.serving(fake.sglang_quiet()) as (url, seen, _):
+    with serving(fake.sglang_quiet()) as (url, seen, _):
         found = discover(url)
     assert not any("health" in line for line in seen)
     assert (found.metrics.format, found.metrics.url) == ("loads", f"{url}/v1/loads")
 
 
 def test_vllm_s_cache_is_read_from_its_labels():
-    with fake.serving(fake.vllm()) as (url, _, _):
+    with serving(fake.vllm()) as (url, _, _):
         found = discover(url)
     kv = {name: value.value for name, value in found.kv.items()}
     assert kv["tokens_total"] == 1_048_576
@@ -98,7 +99,7 @@ def test_vllm_s_cache_is_read_from_its_labels():
 
 
 def test_sglang_tells_all_its_knobs():
-    with fake.serving(fake.sglang()) as (url, _, _):
+    with serving(fake.sglang()) as (url, _, _):
         found = discover(url)
     knobs = {name: value.value for name, value in found.target.knobs.items()}
     assert (knobs["max_num_seqs"], knobs["max_num_batched_tokens"]) == (256, 8192)
@@ -109,7 +110,7 @@ def test_sglang_tells_all_its_knobs():
 
 
 def test_triton_s_tensors_become_the_dialect_s_fields():
-    with fake.serving(fake.triton_trtllm()) as (url, _, _):
+    with serving(fake.triton_trtllm()) as (url, _, _):
         found = discover(url)
     tensors = found.dialect.tensors
     assert (tensors.ids, tensors.ids_length) == ("input_ids", "input_lengths")
@@ -122,14 +123,14 @@ def test_triton_s_tensors_become_the_dialect_s_fields():
     assert found.dialect.exact_output
     assert found.dialect.takes_token_ids
     assert found.target.knobs["scheduling_policy"].value == "max_utilization"
-    with fake.serving(fake.triton_vllm()) as (url, _, _):
+    with serving(fake.triton_vllm()) as (url, _, _):
         vllm = discover(url).dialect.tensors
     assert (vllm.sampling_json, vllm.limit) == ("sampling_parameters", "")
     assert vllm.tokens_out == "num_output_tokens"
 
 
 def test_what_the_user_gives_rules_and_a_default_is_called_one():
-    with fake.serving(fake.vllm()) as (url, _, _):
+    with serving(fake.vllm()) as (url, _, _):
         found = discover(url, knobs={"max_num_seqs": 7}, gpu="H100", gpu_memory_bytes=80 * 1024**3)
         unknown = discover(url)
         chat = discover(url, dialect="openai_chat")
@@ -146,7 +147,7 @@ def test_what_the_user_gives_rules_and_a_default_is_called_one():
     "tail", ["/v1", "/v1/", "/v1/v1", "/v1/chat/completions", "/metrics", "/docs"]
 )
 def test_an_address_with_a_path_is_corrected_with_a_note(tail):
-    with fake.serving(fake.vllm()) as (url, _, _):
+    with serving(fake.vllm()) as (url, _, _):
         found = discover(url + tail)
     assert found.endpoint.base_url == url
     assert any("taken as" in note for note in found.notes)
@@ -154,14 +155,14 @@ def test_an_address_with_a_path_is_corrected_with_a_note(tail):
 
 def test_the_path_of_a_page_is_corrected_to_the_root():
     answers = fake.vllm().get_text("/chat-ui/v1/models", "<html>", kind="text/html")
-    with fake.serving(answers) as (url, _, _):
+    with serving(answers) as (url, _, _):
         found = discover(url + "/chat-ui")
     assert found.endpoint.base_url == url
     assert any("has no API" in note for note in found.notes)
 
 
 def test_a_wrong_model_is_a_usage_error_that_names_the_served_ones():
-    with fake.serving(fake.vllm()) as (url, _, _), pytest.raises(UsageError) as err:
+    with serving(fake.vllm()) as (url, _, _), pytest.raises(UsageError) as err:
         discover(url, model="tinny")
     assert "tiny" in err.value.message
     assert "did you mean" in err.value.hint
@@ -169,17 +170,17 @@ def test_a_wrong_model_is_a_usage_error_that_names_the_served_ones():
 
 def test_several_models_want_a_choice_but_an_adapter_is_none():
     listed = fake.models("a", "b", owned_by="vllm")
-    with fake.serving(fake.Answers().get_json("/v1/models", listed)) as (url, _, _):
+    with serving(Answers().get_json("/v1/models", listed)) as (url, _, _):
         with pytest.raises(UsageError, match="2 models: a, b"):
             discover(url)
         assert discover(url, model="b").model == "b"
     listed["data"][1]["parent"] = "a"
-    with fake.serving(fake.Answers().get_json("/v1/models", listed)) as (url, _, _):
+    with serving(Answers().get_json("/v1/models", listed)) as (url, _, _):
         assert discover(url).model == "a"
 
 
 def test_transformers_lists_no_model():
-    with fake.serving(fake.transformers_serve()) as (url, _, _):
+    with serving(fake.transformers_serve()) as (url, _, _):
         with pytest.raises(UsageError) as err:
             discover(url)
         assert "--model" in err.value.hint
@@ -187,37 +188,37 @@ def test_transformers_lists_no_model():
 
 
 def test_a_missing_key_is_told_with_its_variable():
-    with fake.serving(fake.vllm(), key="right") as (url, _, _), pytest.raises(TargetError) as err:
+    with serving(fake.vllm(), key="right") as (url, _, _), pytest.raises(TargetError) as err:
         discover(url)
     assert "COSTAUDIT_API_KEY" in err.value.hint
     assert "secret" not in err.value.message
 
 
 def test_secrets_go_to_no_other_port_and_into_no_text():
-    with fake.serving(fake.vllm(), key="secret") as (url, _, _):
+    with serving(fake.vllm(), key="secret") as (url, _, _):
         found = discover(url)
     assert "secret" not in repr(found)
 
 
 def test_a_server_that_is_none():
-    page = fake.Answers().get_text("/v1/models", "<html>hi", kind="text/html")
-    with fake.serving(page) as (url, _, _), pytest.raises(TargetError, match="page for people"):
+    page = Answers().get_text("/v1/models", "<html>hi", kind="text/html")
+    with serving(page) as (url, _, _), pytest.raises(TargetError, match="page for people"):
         discover(url)
     plain = b"<html>The plain HTTP request was sent to HTTPS port"
-    answers = fake.Answers({("GET", "/v1/models"): (400, {"content-type": "text/html"}, plain)})
-    with fake.serving(answers) as (url, _, _), pytest.raises(TargetError) as err:
+    answers = Answers({("GET", "/v1/models"): (400, {"content-type": "text/html"}, plain)})
+    with serving(answers) as (url, _, _), pytest.raises(TargetError) as err:
         discover(url)
     assert "https://" in err.value.hint
     with pytest.raises(TargetError, match="nothing listens") as err:
         discover("http://127.0.0.1:1")
     assert "8000 vLLM" in err.value.hint
-    with fake.serving(fake.vllm()) as (url, _, _), pytest.raises(UsageError, match="no engine"):
+    with serving(fake.vllm()) as (url, _, _), pytest.raises(UsageError, match="no engine"):
         discover(url, engine="vlm")
 
 
 def test_triton_s_metrics_port_alone_is_told_apart():
-    answers = fake.Answers().captured("/metrics", "triton/metrics_after.prom")
-    with fake.serving(answers) as (url, _, _), pytest.raises(TargetError) as err:
+    answers = Answers().captured("/metrics", "triton/metrics_after.prom")
+    with serving(answers) as (url, _, _), pytest.raises(TargetError) as err:
         discover(url)
     assert "8000" in err.value.hint
 
@@ -226,7 +227,7 @@ def test_a_given_configuration_is_the_model_s_shape(tmp_path):
     config = {"model_type": "llama", "num_hidden_layers": 7, "hidden_size": 64, "vocab_size": 99}
     config |= {"num_attention_heads": 4, "max_position_embeddings": 512, "intermediate_size": 128}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with fake.serving(fake.hosted()) as (url, _, _):
+    with serving(fake.hosted()) as (url, _, _):
         found = discover(url, model_config=tmp_path)
         assert (found.target.shape.layers, found.target.shape.vocab) == (7, 99)
         for broken in ("{", "[1]", '{"a": 1}'):
@@ -238,7 +239,7 @@ def test_a_given_configuration_is_the_model_s_shape(tmp_path):
 
 def test_a_known_name_is_enough_for_a_shape_and_another_says_what_to_give():
     listed = fake.models("meta-llama/Llama-3.1-8B-Instruct", "my-model", owned_by="x")
-    with fake.serving(fake.Answers().get_json("/v1/models", listed)) as (url, _, _):
+    with serving(Answers().get_json("/v1/models", listed)) as (url, _, _):
         known = discover(url, model="meta-llama/Llama-3.1-8B-Instruct")
         unknown = discover(url, model="my-model")
     assert known.target.shape.layers == 32
@@ -247,9 +248,9 @@ def test_a_known_name_is_enough_for_a_shape_and_another_says_what_to_give():
 
 
 def test_metrics_may_be_elsewhere():
-    page = fake.Answers().captured("/metrics", "vllm/metrics_after.prom")
+    page = Answers().captured("/metrics", "vllm/metrics_after.prom")
     page.get_text("/other", "x 1\n")
-    with fake.serving(page) as (there, _, _), fake.serving(fake.hosted()) as (url, seen, _):
+    with serving(page) as (there, _, _), serving(fake.hosted()) as (url, seen, _):
         found = discover(url, metrics_url=f"{there}/metrics")
         assert found.metrics.servers == ("vllm-v1", "vllm-v0")
         assert "Authorization" not in found.metrics.headers  # another server gets no secrets
@@ -259,7 +260,7 @@ def test_metrics_may_be_elsewhere():
 
 
 def test_an_engine_can_be_named_where_it_hides():
-    with fake.serving(fake.hosted()) as (url, _, _):
+    with serving(fake.hosted()) as (url, _, _):
         found = discover(url, engine="vllm")
     assert (found.target.engine, found.dialect.name) == ("vllm", "openai_completions")
     assert found.metrics is None
@@ -273,7 +274,7 @@ def test_vllm_in_development_mode_tells_everything():
         "model_config": {"dtype": "torch.bfloat16", "quantization": None, "enforce_eager": False},
     }
     answers = fake.vllm().get_json("/server_info?config_format=json", {"vllm_config": config})
-    with fake.serving(answers) as (url, _, _):
+    with serving(answers) as (url, _, _):
         found = discover(url)
     knobs = found.target.knobs
     assert (knobs["max_num_seqs"].value, knobs["max_num_seqs"].origin) == (48, Origin.EXPORTED)
@@ -290,10 +291,10 @@ def test_nonsense_in_any_answer_is_survived(value):
     answers = fake.vllm()
     for path in ("/version", "/server_info?config_format=json"):
         answers.get_json(path, value)
-    with fake.serving(answers) as (url, _, _):
+    with serving(answers) as (url, _, _):
         assert discover(url).target.engine == "vllm"
-    lost = fake.Answers()
+    lost = Answers()
     for path in ("/v1/models", "/info", "/props", "/v2", "/api/version", "/api/ps", "/health"):
         lost.get_json(path, value)
-    with fake.serving(lost) as (url, _, _), pytest.raises(TargetError):
+    with serving(lost) as (url, _, _), pytest.raises(TargetError):
         discover(url)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from urllib.parse import parse_qs
 
-import dialect_server as fake
 import pytest
+from answering import Answers, serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,9 +21,9 @@ VECTOR = {"resultType": "vector", "result": [{"metric": {"pod": "a"}, "value": [
 
 def answering(status, value):
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    answers = fake.Answers()
+    answers = Answers()
     answers["POST", "/api/v1/query"] = (status, {"content-type": "application/json"}, body)
-    return fake.serving(answers)
+    return serving(answers)
 
 
 def test_a_question_goes_as_a_form_and_comes_back_as_rows():

@@ -11,6 +11,7 @@ import urllib.error
 
 import dialect_server as fake
 import pytest
+from answering import Answers, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,12 +28,12 @@ def get(url, **more):
 
 def test_sizes_are_bounded_packed_ones_too():
     big = b"x" * 5_000_000
-    answers = fake.Answers()
+    answers = Answers()
     answers["GET", "/big"] = (200, {}, big)
     answers["GET", "/packed"] = (200, {"content-encoding": "gzip"}, gzip.compress(big))
     answers["GET", "/small"] = (200, {"content-encoding": "gzip"}, gzip.compress(b"hi"))
     answers["GET", "/broken"] = (200, {"content-encoding": "gzip"}, b"no gzip")
-    with fake.serving(answers) as (url, _, _):
+    with serving(answers) as (url, _, _):
         for path in ("/big", "/packed"):
             reply = get(url + path, max_bytes=1000)
             assert (len(reply.body), reply.whole, reply.ok) == (1000, False, False)
@@ -41,12 +42,12 @@ def test_sizes_are_bounded_packed_ones_too():
 
 
 def test_redirects_stay_on_the_host():
-    answers = fake.Answers()
+    answers = Answers()
     answers["GET", "/here"] = (302, {"location": "/there"}, b"")
     answers["GET", "/away"] = (302, {"location": "http://127.0.0.2:9/there"}, b"")
     answers["GET", "/loop"] = (302, {"location": "/loop"}, b"")
     answers["GET", "/there"] = (200, {}, b"ok")
-    with fake.serving(answers) as (url, seen, _):
+    with serving(answers) as (url, seen, _):
         assert get(url + "/here").body == b"ok"
         assert get(url + "/away").status == 302
         assert get(url + "/loop").status == 302
@@ -155,6 +156,6 @@ def test_unknown_hosts_are_errors_of_ours():
 
 
 def test_a_command_line_counts_only_where_it_is_the_engine_s():
-    with fake.serving(fake.vllm()) as (url, _, _):  # behind this port is pytest
+    with serving(fake.vllm()) as (url, _, _):  # behind this port is pytest
         assert arguments_of_listener(url, "vllm") == {}
         assert arguments_of_listener("http://192.0.2.1:80", "vllm") == {}

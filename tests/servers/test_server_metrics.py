@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dialect_server as fake
 import pytest
+from answering import Answers, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -218,7 +219,7 @@ def source(url, **more):
 
 
 def test_the_meter_reads_once_a_second_and_repeats_no_total():
-    with fake.serving(fake.vllm()) as (url, seen, _):
+    with serving(fake.vllm()) as (url, seen, _):
         meter = ServerMetrics(source(url))
         first = meter.sample(0.0)
         assert meter.sample(0.5) == ()
@@ -233,7 +234,7 @@ def test_the_meter_reads_once_a_second_and_repeats_no_total():
 
 
 def test_what_was_there_before_the_recording_is_in_its_first_scrape():
-    with fake.serving(fake.vllm()) as (url, _, _):
+    with serving(fake.vllm()) as (url, _, _):
         meter = open_server_metrics(source(url))
         assert meter.last("tokens.prompt_total") is not None
         rows = meter.sample(0.3)
@@ -242,16 +243,16 @@ def test_what_was_there_before_the_recording_is_in_its_first_scrape():
 
 def test_the_meter_says_what_became_of_it():
     assert open_server_metrics(None).state is State.ABSENT
-    with fake.serving(fake.Answers()) as (url, _, _):
+    with serving(Answers()) as (url, _, _):
         gone = open_server_metrics(source(url))
     assert isinstance(gone, Instrument)
     assert gone.state is State.ABSENT
     assert "404" in gone.why
-    with fake.serving(fake.vllm(), key="k") as (url, _, _):
+    with serving(fake.vllm(), key="k") as (url, _, _):
         assert open_server_metrics(source(url)).state is State.REFUSED
-    with fake.serving(fake.Answers().get_text("/metrics", "x 1\n")) as (url, _, _):
+    with serving(Answers().get_text("/metrics", "x 1\n")) as (url, _, _):
         assert "nothing that costaudit knows" in open_server_metrics(source(url)).why
-    with fake.serving(fake.vllm()) as (url, _, _):
+    with serving(fake.vllm()) as (url, _, _):
         meter = open_server_metrics(source(url))
     for second in range(1, 7):
         meter.sample(float(second))

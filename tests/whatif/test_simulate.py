@@ -10,44 +10,18 @@ import pytest
 from drawn_scenarios import SHAPE, STEP_TIME, scenarios
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_scenarios import equal_requests, make
 
-from costaudit.ground.errors import InconclusiveError, UsageError
 from costaudit.target.load import decode_load, prefill_load
-from costaudit.traffic.traffic import Request, Traffic
+from costaudit.traffic.traffic import Request
 from costaudit.whatif.scenario import (
     Batching,
-    Knobs,
     KvLayout,
-    Prices,
-    Scenario,
     Speculation,
 )
 from costaudit.whatif.simulate import Relief, simulate
 
 EVERYTHING_RELIEVED = Relief(padding=True, duplicate_prefill=True, preemption=True)
-
-
-def make(requests, *, concurrency=None, window_s=None, **knobs):
-    given_knobs = {
-        "batching": Batching.STATIC,
-        "max_num_seqs": 4,
-        "kv_layout": KvLayout.DYNAMIC,
-        "kv_budget_tokens": 10_000,
-        **knobs,
-    }
-    return Scenario(
-        shape=SHAPE,
-        step_time=STEP_TIME,
-        knobs=Knobs(**given_knobs),
-        traffic=Traffic(
-            source="made", requests=tuple(requests), concurrency=concurrency, window_s=window_s
-        ),
-        prices=Prices(usd_per_device_h=1.0),
-    )
-
-
-def equal_requests(count, prompt=10, output=5, **fields):
-    return [Request(prompt_tokens=prompt, output_tokens=output, **fields) for _ in range(count)]
 
 
 def with_batching(scenario, batching, **knobs):
@@ -224,41 +198,6 @@ def test_a_cached_prefix_gives_way_when_its_room_is_needed():
 def test_no_request_no_time():
     outcome = simulate(make([], window_s=3.0))
     assert (outcome.busy_s, outcome.demand_idle_s, outcome.requests) == (0, 3.0, 0)
-
-
-@pytest.mark.parametrize("batching", Batching)
-@pytest.mark.parametrize("layout", KvLayout)
-def test_a_request_that_fits_nowhere_is_named(batching, layout):
-    requests = equal_requests(2, prompt=10, output=5)
-    scenario = make(requests, batching=batching, kv_layout=layout, kv_budget_tokens=13)
-    with pytest.raises(InconclusiveError, match="14 tokens does not fit into KV memory for 13"):
-        simulate(scenario)
-
-
-@pytest.mark.parametrize(
-    ("concurrency", "knobs"),
-    [(0, {}), (None, {"max_num_seqs": 0}), (None, {"max_num_batched_tokens": 0})],
-)
-def test_numbers_that_let_nothing_run_are_refused(concurrency, knobs):
-    with pytest.raises(UsageError, match="nothing can run"):
-        simulate(make(equal_requests(1), concurrency=concurrency, **knobs))
-
-
-def test_speculation_and_watermark_are_shares_that_make_sense():
-    for knobs, said in (
-        ({"speculation": Speculation(draft_tokens=0, accepted_share=0.5)}, "draft_tokens = 0"),
-        ({"speculation": Speculation(draft_tokens=2, accepted_share=80)}, "accepted_share = 80"),
-        ({"kv_watermark_share": -0.1}, "kv_watermark_share = -0.1"),
-    ):
-        with pytest.raises(UsageError, match=said):
-            simulate(make(equal_requests(1), **knobs))
-
-
-def test_a_prompt_that_never_fits_a_step_is_told():
-    whole = {"batching": Batching.CONTINUOUS, "max_num_batched_tokens": 8}
-    assert simulate(make(equal_requests(2), **whole)).requests == 2  # in chunks
-    with pytest.raises(InconclusiveError, match="never admit"):
-        simulate(make(equal_requests(2), chunked_prefill=False, **whole))
 
 
 def test_speculation_by_hand():

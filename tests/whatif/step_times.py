@@ -1,0 +1,129 @@
+"""Step times to try: shapes of three architectures, drawn terms, a known truth and its probes."""
+
+from hypothesis import strategies as st
+
+from costaudit.target.load import StepLoad, decode_load, prefill_load
+from costaudit.target.shape import Experts, LatentAttention, ModelShape
+from costaudit.whatif.fit import StepPoint, fit
+from costaudit.whatif.form import COLUMNS
+from costaudit.whatif.steptime import Peaks, StepTime
+
+DENSE = ModelShape(
+    name="dense",
+    architecture="llama",
+    layers=8,
+    hidden=512,
+    ffn=1536,
+    heads=8,
+    kv_heads=4,
+    head_dim=64,
+    vocab=8192,
+    max_context_tokens=4096,
+)
+WINDOWED = ModelShape(
+    name="windowed",
+    architecture="gemma3",
+    layers=6,
+    hidden=256,
+    ffn=512,
+    heads=4,
+    kv_heads=1,
+    head_dim=64,
+    vocab=1000,
+    max_context_tokens=4096,
+    windows=(32, None, 32, 48, None, 32),
+)
+LATENT = ModelShape(
+    name="latent",
+    architecture="deepseek",
+    layers=4,
+    hidden=256,
+    ffn=512,
+    heads=8,
+    kv_heads=8,
+    head_dim=64,
+    vocab=1000,
+    max_context_tokens=4096,
+    experts=Experts(count=16, per_token=2, ffn=128, dense_layers=1),
+    latent=LatentAttention(kv_rank=64, rope_dim=16, q_rank=None, nope_dim=32, v_dim=32),
+)
+SHAPES = (DENSE, WINDOWED, LATENT)
+
+shapes = st.sampled_from(SHAPES)
+peaks_of_a_machine = st.builds(
+    Peaks,
+    flops_per_s=st.floats(1e9, 1e13),
+    bandwidth_bytes_per_s=st.floats(1e9, 1e12),
+    link_bytes_per_s=st.none() | st.floats(1e9, 1e12),
+    devices=st.sampled_from([1, 2, 8]),
+)
+coefficients = st.fixed_dictionaries(
+    {
+        name: st.floats(0.0, 1e-3) if name in {"overhead", "sequences"} else st.floats(0.0, 4.0)
+        for name in COLUMNS
+    }
+)
+loads = st.builds(
+    StepLoad,
+    prefill_tokens=st.integers(0, 2048),
+    prefill_pairs=st.integers(0, 10**6),
+    prefill_seqs=st.integers(0, 4),
+    decode_seqs=st.integers(0, 64),
+    decode_context_tokens=st.integers(0, 64 * 100),
+)
+
+
+@st.composite
+def step_times(draw):
+    return StepTime(
+        shape=draw(shapes),
+        peaks=draw(peaks_of_a_machine),
+        param_bytes=draw(st.sampled_from([4.0, 1.0, 0.5])),
+        kv_element_bytes=draw(st.sampled_from([4.0, 1.0])),
+        coefficients=draw(coefficients),
+        ideal_kernels=draw(st.booleans()),
+    )
+
+
+def truth(shape=DENSE, **changes):
+    values = {
+        "overhead": 2e-4,
+        "sequences": 1e-5,
+        "weights": 1.3,
+        "kv": 2.0,
+        "decode_compute": 1.2,
+        "prefill_compute": 1.4,
+    }
+    return StepTime(
+        shape=shape,
+        peaks=Peaks(flops_per_s=1e11, bandwidth_bytes_per_s=2e10),
+        param_bytes=4.0,
+        kv_element_bytes=4.0,
+        coefficients=values | changes,
+    )
+
+
+def probes(model, noise=()):
+    grid = [prefill_load(new_tokens=n) for n in (32, 256, 1024)]
+    grid += [prefill_load(new_tokens=256, cached_tokens=1024), prefill_load(new_tokens=64, seqs=4)]
+    grid += [
+        decode_load(seqs=b, context_tokens=n)
+        for b, n in ((1, 64), (1, 2048), (8, 256), (16, 1024), (32, 64))
+    ]
+    held = [prefill_load(new_tokens=512), decode_load(seqs=4, context_tokens=512)]
+    held += [decode_load(seqs=24, context_tokens=300)]
+    factors = [*noise, *[1.0] * (len(grid) + len(held) - len(noise))]
+    return [
+        StepPoint(load=load, seconds=model.seconds(load) * factor, held_out=load in held)
+        for load, factor in zip(grid + held, factors, strict=True)
+    ]
+
+
+def fitted(points, model):
+    return fit(
+        points,
+        shape=model.shape,
+        peaks=model.peaks,
+        param_bytes=model.param_bytes,
+        kv_element_bytes=model.kv_element_bytes,
+    )
