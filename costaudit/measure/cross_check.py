@@ -94,7 +94,7 @@ def _verdict(
         return None, span.why.get("") or "the server does not tell tokens or TTFT"
     if span.requests is not None and span.requests > sent:
         others = span.requests - sent
-        return None, f"{others:.0f} requests in this span were others'"
+        return None, f"others sent {others:.0f} of the requests in this span"
     if tokens:
         return False, f"the server counts {tokens:+.0f} output tokens beyond ours"
     if abs(outside) > max(TTFT_S, TTFT_SHARE * theirs):

@@ -52,7 +52,7 @@ def test_a_request_of_ours_that_was_cut_is_not_another_s():
     found = cross_check(replace(SPAN, requests=3), [ANSWER, ANSWER, cut], own=own)
     assert (found.agrees, found.why) == (True, "")
     more = cross_check(replace(SPAN, requests=4), [ANSWER, ANSWER, cut], own=own)
-    assert more.why == "1 requests in this span were others'"
+    assert more.why == "others sent 1 of the requests in this span"
 
 
 def test_what_the_front_end_takes_explains_a_part():
