@@ -22,7 +22,8 @@ EXPLAINED = 0.3  # long gaps a prompt and sequence; prompts that come together s
 CHUNKED = 2.5  # from here on prompts are cut into chunks
 LONG_TOKENS = 512.0  # a prompt that would be cut, were the chunks of the usual small size
 LONG_PROMPT = 4.0  # times the median's bucket
-LONG_FROM, SHORT_TO, SHORT_SHARE = 500.0, 200.0, 0.15  # tokens of prompts, and of their number
+# Edges of vLLM's buckets, in tokens, and the share of prompts from which short ones are no rarity.
+LONG_FROM, SHORT_TO, SHORT_SHARE = 500.0, 200.0, 0.15
 FEW_PROMPTS = 3
 _LEAST = 0.05  # of the gaps; below is chance
 

@@ -114,8 +114,9 @@ def log_errors(told: Told, seen: SeenLoad) -> tuple[float, float, float]:
     The first of all requests together: a rate is a mean, and what slows a machine for some of the
     time is in it; a median request told rates too high. Then medians. 0 where nothing was seen.
     """
+    pairs = tuple(zip(told.e2e_s, seen.e2e_s, strict=True))
     return (
-        _log(sum(told.e2e_s), sum(seen.e2e_s)),
+        _log(sum(one for one, _ in pairs), sum(other for _, other in pairs)),
         _log(told.ttft_p50_s, seen.ttft_p50_s),
         _gaps_log(told.gaps, seen),
     )

@@ -3,54 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from hypothesis import strategies as st
+from model_shapes import DENSE, LATENT, WINDOWED
 
-from costaudit.target.shape import Experts, LatentAttention, ModelShape
 from costaudit.traffic.traffic import Request, Traffic
 from costaudit.whatif.form import COLUMNS
 from costaudit.whatif.scenario import Batching, Knobs, KvLayout, Prices, Scenario
 from costaudit.whatif.steptime import Peaks, StepTime
 
-DENSE = ModelShape(
-    name="small",
-    architecture="LlamaForCausalLM",
-    layers=8,
-    hidden=512,
-    ffn=1536,
-    heads=8,
-    kv_heads=4,
-    head_dim=64,
-    vocab=8000,
-    max_context_tokens=2048,
-)
-WINDOWED = ModelShape(
-    name="windowed",
-    architecture="Gemma3ForCausalLM",
-    layers=6,
-    hidden=256,
-    ffn=512,
-    heads=4,
-    kv_heads=1,
-    head_dim=64,
-    vocab=1000,
-    max_context_tokens=4096,
-    windows=(8, None, 32, 48, None, 8),
-)
-LATENT = ModelShape(
-    name="latent",
-    architecture="DeepseekV3ForCausalLM",
-    layers=4,
-    hidden=256,
-    ffn=512,
-    heads=8,
-    kv_heads=8,
-    head_dim=64,
-    vocab=1000,
-    max_context_tokens=4096,
-    experts=Experts(count=16, per_token=2, ffn=128, dense_layers=1),
-    latent=LatentAttention(kv_rank=64, rope_dim=16, q_rank=None, nope_dim=32, v_dim=32),
-)
+NARROW = replace(WINDOWED, windows=(8, None, 32, 48, None, 8))
 SECONDS_COLUMNS = {"overhead", "sequences", "link_latency"}
 MOST_TOKENS = 100  # of one request, prompt and output
 
@@ -58,7 +21,7 @@ MOST_TOKENS = 100  # of one request, prompt and output
 @st.composite
 def step_times(draw):
     return StepTime(
-        shape=draw(st.sampled_from((DENSE, WINDOWED, LATENT))),
+        shape=draw(st.sampled_from((DENSE, NARROW, LATENT))),
         peaks=Peaks(
             flops_per_s=draw(st.floats(1e10, 1e13)),
             bandwidth_bytes_per_s=draw(st.floats(1e9, 1e12)),

@@ -7,9 +7,10 @@ from dataclasses import fields, replace
 from itertools import combinations
 
 import pytest
-from drawn_windows import DENSE, step_times, windows
+from drawn_windows import step_times, windows
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from model_shapes import DENSE
 
 from costaudit.bill.replay import IN_THE_LOAD, replay_of
 from costaudit.bill.slices import WASTES, SliceId

@@ -6,9 +6,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from drawn_windows import DENSE, windows
+from drawn_windows import windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_shapes import DENSE
 
 from costaudit.bill.dollars import device_s_per_1m, usd_per_1m
 from costaudit.bill.replay import replay_of

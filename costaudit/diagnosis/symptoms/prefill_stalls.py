@@ -53,9 +53,24 @@ TIME_SHARE = 0.1
 NEAR = 2.0  # times the usual gap
 TIME_SHARE_UNCUT = 0.05  # of gaps so near, where the server says that it does not cut prompts
 TIME_SHARE_NEAR = 1 / 6  # … and where it does not say, but each long prompt makes one of them
-ONE_A_PROMPT = (0.45, 1.5)  # of such gaps: fewer are a pause of the machine, more are chunks
+# Of such gaps: fewer are a pause of the machine, more are chunks. Bounds and share by the states
+# that tests/diagnosis/test_made_states.py draws.
+ONE_A_PROMPT = (0.45, 1.5)
 MOST_STEPS = 0.5
 TOKEN_SHARE = 0.2  # of the prompt tokens are in long prompts
+
+
+class _Bar(NamedTuple):
+    """From which share of decode time gaps count, and how many a prompt at most."""
+
+    time_share: float
+    most_gaps: float
+    uncut: bool = False  # the server says that it does not cut prompts
+
+
+_FAR = _Bar(time_share=TIME_SHARE, most_gaps=CHUNKED)
+_NEAR = _Bar(time_share=TIME_SHARE_NEAR, most_gaps=ONE_A_PROMPT[1])
+_UNCUT = _Bar(time_share=TIME_SHARE_UNCUT, most_gaps=math.inf, uncut=True)
 _OFF = "long prompts are prefilled whole, in one step each: chunked prefill is off"
 _OFF_ACTIONS = ("chunked-prefill", "smaller-token-budget")
 _BUDGET = "the token budget of a step holds a long prompt whole, so it is prefilled in one step"
@@ -70,26 +85,25 @@ def judge(w: Window) -> Answer:
     if far is None or near is None:
         return CannotTell(because="the server does not time the gaps between tokens")
     if chunked_off:
-        return _by_gaps(w, near, _long(w, whole=True), least=TIME_SHARE_UNCUT, most_gaps=math.inf)
+        return _by_gaps(w, near, _long(w, whole=True), _UNCUT)
     long = _long(w, whole=False)
     if long.prompts and gaps_a_prompt(w, near, long.prompts) < ONE_A_PROMPT[0]:
         return DoesNotShow(why="the long gaps are not of whole prompts' making")
-    by_far = _by_gaps(w, far, long, least=TIME_SHARE, most_gaps=CHUNKED)
+    by_far = _by_gaps(w, far, long, _FAR)
     among = long_among_short(w)
     if isinstance(by_far, DoesNotShow) and among:
-        long = _Long(prompts=among, mixed=True)
-        return _by_gaps(w, near, long, least=TIME_SHARE_NEAR, most_gaps=ONE_A_PROMPT[1])
+        return _by_gaps(w, near, _Long(prompts=among, mixed=True), _NEAR)
     return by_far
 
 
-def _by_gaps(w: Window, found: Stalls, long: _Long, *, least: float, most_gaps: float) -> Answer:
-    chunked_off, count = math.isinf(most_gaps), long.prompts
-    if found.time_share < least:
+def _by_gaps(w: Window, found: Stalls, long: _Long, bar: _Bar) -> Answer:
+    chunked_off, count = bar.uncut, long.prompts
+    if found.time_share < bar.time_share:
         return DoesNotShow(why="the gaps between tokens are even")
     if count < 1:
         return DoesNotShow(why="no long prompts were prefilled")
     gaps = gaps_a_prompt(w, found, count)
-    if not EXPLAINED <= gaps <= most_gaps:
+    if not EXPLAINED <= gaps <= bar.most_gaps:
         return DoesNotShow(why="the long gaps are not of whole prompts' making")
     if not long.mixed and not chunked_off and needless.spare_first(w):
         return CannotTell(because="prefix caching is off: some of the prefills may be needless")
