@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from costaudit.audit.ahead import went_on
 from costaudit.audit.bill_section import bill_section
 from costaudit.audit.capture_audit import KIND as CAPTURE
 from costaudit.audit.capture_audit import capture_audit
@@ -35,12 +36,15 @@ from costaudit.plan.search import expected_costs, search
 from costaudit.playbook.latency import latencies_s
 from costaudit.playbook.load import load
 from costaudit.recording.recording import Recording
+from costaudit.whatif.serving import load_compiled
 from costaudit.whatif.simulate import simulate
+from costaudit.whatif.solve import load_solver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from costaudit.audit.ahead import Ahead
     from costaudit.audit.prices import KnownPrice
     from costaudit.bill.slices import Bill
     from costaudit.measure.derive import Derived
@@ -76,11 +80,16 @@ class Joined:
 
 
 def build_audit(
-    path: Path, *, options: AuditOptions, tell: Callable[[float], None] | None = None
+    path: Path,
+    *,
+    options: AuditOptions,
+    tell: Callable[[float], None] | None = None,
+    ahead: Ahead | None = None,
 ) -> dict[str, Any]:
     """The Audit document of the recording at `path`, as `audit.schema.json` describes it.
 
-    `tell` hears how much is done, from 0 to 1, by the scenarios simulated so far.
+    `tell` hears how much is done, from 0 to 1, by the scenarios simulated so far; `ahead` reads
+    this recording already.
 
     Raises:
         UsageError: it is no recording.
@@ -89,24 +98,42 @@ def build_audit(
     with Recording.read(path) as recording:
         if recording.meta().get("kind") == CAPTURE:
             return capture_audit(recording, options)
-        joined = _join(read_judged(recording, options), options, tell or (lambda _: None))
-        served = joined.derived.metrics.target.kind == SERVER
-        document = _document(joined)
-        if served:
-            document["server"] = server_section(recording)
-        document["course"] = course_section(recording)
-        document["instruments"] = instruments_section(recording)
-        document["provenance"] = provenance_section(
-            recording,
-            joined.derived.metrics.target,
-            joined.derived.metrics,
-            joined.derived.requests,
-        )
-        drawn, why = _drawn(joined.derived)
-        document["workload"] |= drawn
-        document["notes"] = why + notes(recording, joined.derived.metrics, joined.step_time)
-    document |= verified_section(path, joined.derived.metrics)
-    document["unknown"] = explain(document, reasons(document, joined.derived.metrics.unknown))
+        if ahead is not None:
+            _import_libraries(ahead)
+        return _recorded(recording, options, tell or (lambda _: None), ahead)
+
+
+def _import_libraries(ahead: Ahead) -> None:
+    """Those that an audit imports sooner or later: now, while the tables are still being read."""
+    for load_library in (load_solver, load_compiled):
+        if ahead.is_reading():
+            load_library()
+
+
+def _recorded(
+    recording: Recording,
+    options: AuditOptions,
+    tell: Callable[[float], None],
+    ahead: Ahead | None,
+) -> dict[str, Any]:
+    """The document of a target that was probed."""
+    tables = ahead.tables() if ahead is not None else None
+    joined = _join(read_judged(recording, options, tables), options, tell)
+    metrics = joined.derived.metrics
+    document = _document(joined)
+    if metrics.target.kind == SERVER:
+        document["server"] = server_section(recording)
+    course = ahead.course() if ahead is not None else went_on(recording)
+    document["course"] = course_section(recording, course)
+    document["instruments"] = instruments_section(recording)
+    document["provenance"] = provenance_section(
+        recording, metrics.target, metrics, joined.derived.requests
+    )
+    drawn, why = _drawn(joined.derived)
+    document["workload"] |= drawn
+    document["notes"] = why + notes(recording, metrics, joined.step_time)
+    document |= verified_section(recording.path, metrics)
+    document["unknown"] = explain(document, reasons(document, metrics.unknown))
     return document
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from costaudit.audit.ahead import went_on
 from costaudit.audit.course_section import course_section
 from costaudit.audit.document import SCHEMA
 from costaudit.audit.prices import known_prices
@@ -54,7 +55,7 @@ def capture_audit(recording: Recording, options: AuditOptions) -> dict[str, Any]
             f"{recording.path} holds no attributed capture", hint="import the capture again"
         )
     document = _sections(reading, seconds, options) | {
-        "course": course_section(recording),
+        "course": course_section(recording, went_on(recording)),
         "instruments": instruments_section(recording),
         "provenance": _provenance(recording),
         "notes": _notes(reading, seconds),

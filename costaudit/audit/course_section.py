@@ -7,27 +7,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from costaudit.audit.ahead import WentOn
     from costaudit.recording.recording import Recording
 
 _MERGE_S = 0.5  # rungs of one purpose with a shorter pause between them are told as one
 _DIGITS = 6
 
 
-def course_section(recording: Recording) -> dict[str, Any]:
+def course_section(recording: Recording, course: WentOn) -> dict[str, Any]:
     """Gauges with their lowest and highest value in each part of the time, and spans of work."""
-    spans = [(s.kind, s.from_s, s.to_s) for s in recording.phase_spans()] or _merged(recording)
+    spans = [(s.kind, s.from_s, s.to_s) for s in course.spans] or _merged(recording)
     return {
         "gauges": [
             {
-                "meter": course.meter,
-                "name": course.name,
-                "unit": course.unit,
-                "samples": course.samples,
-                "t_s": _short(course.t_s),
-                "low": _short(course.low),
-                "high": _short(course.high),
+                "meter": gauge.meter,
+                "name": gauge.name,
+                "unit": gauge.unit,
+                "samples": gauge.samples,
+                "t_s": _short(gauge.t_s),
+                "low": _short(gauge.low),
+                "high": _short(gauge.high),
             }
-            for course in recording.courses()
+            for gauge in course.gauges
         ],
         "spans": [
             {"kind": kind, "from_s": round(from_s, 3), "to_s": round(to_s, 3)}

@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from costaudit.audit.ahead import MOST_REQUESTS
 from costaudit.audit.bounds import with_bounds
 from costaudit.audit.calibration import served_step_time
 from costaudit.audit.capture_audit import KIND as CAPTURE
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from costaudit.facts.own_prices import OwnPrices
+    from costaudit.measure.tables import Tables
     from costaudit.whatif.steptime import StepTime
 
-MOST_REQUESTS = 200  # of a window that are simulated, hundreds of times; of more some are drawn
 MOST_ERROR_SHARE = 0.15  # of held-out probes; a worse model makes no claim in dollars
 
 
@@ -72,24 +73,23 @@ def read_situation(path: Path, options: AuditOptions) -> Judged:
         return read_judged(recording, options)
 
 
-def read_judged(recording: Recording, options: AuditOptions) -> Judged:
+def read_judged(
+    recording: Recording, options: AuditOptions, tables: Tables | None = None
+) -> Judged:
     """The situation of an open recording; fits the step times and replays the window.
+
+    `tables` are those of a recording of a model in this process, where they have been read.
 
     Raises:
         UsageError, InconclusiveError: as `read_situation`.
     """
-    kind = recording.meta().get("kind")
-    if kind == CAPTURE:
-        raise InconclusiveError(
-            f"{recording.path} is an imported capture: {NO_MODEL}, so no what-if starts from it",
-            hint=f"costaudit report {recording.path} shows where device time went",
-        )
-    served = kind == SERVER
-    derived = derive_served(recording) if served else derive(recording, most_requests=MOST_REQUESTS)
-    doubt = replay_doubt(recording) if served else ""
-    step_time = served_step_time(recording, derived) if served else _step_time(derived)
-    metrics = derived.metrics
-    refused = doubt or _refusal(step_time)
+    if _is_of_server(recording):
+        derived, doubt = derive_served(recording), replay_doubt(recording)
+        step_time = served_step_time(recording, derived)
+    else:
+        derived = derive(recording, most_requests=MOST_REQUESTS, tables=tables)
+        step_time, doubt = _step_time(derived), ""
+    metrics, refused = derived.metrics, doubt or _refusal(step_time)
     prices = known_prices(
         metrics.device,
         given_usd=options.usd_per_device_h,
@@ -108,6 +108,16 @@ def read_judged(recording: Recording, options: AuditOptions) -> Judged:
         situation=Situation(metrics=metrics, scenario=scenario, outcome=outcome),
         refused=refused,
     )
+
+
+def _is_of_server(recording: Recording) -> bool:
+    kind = recording.meta().get("kind")
+    if kind == CAPTURE:
+        raise InconclusiveError(
+            f"{recording.path} is an imported capture: {NO_MODEL}, so no what-if starts from it",
+            hint=f"costaudit report {recording.path} shows where device time went",
+        )
+    return kind == SERVER
 
 
 def _step_time(derived: Derived) -> StepTime:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from costaudit.audit.ahead import Ahead
+
 
 def audit(
     run: Path,
@@ -15,10 +17,12 @@ def audit(
     price: float | None,
     reserved_price: float | None,
     prices: Path | None = None,
+    ahead: Ahead | None = None,
 ) -> dict[str, Any]:
     """The Audit document of a recording at these prices (USD per device-hour).
 
-    `prices` is the user's own price book; a price given beside it rules.
+    `prices` is the user's own price book; a price given beside it rules. `ahead` reads the
+    recording already.
 
     Raises:
         CostauditError: it is no recording, or holds too little to be audited.
@@ -41,11 +45,16 @@ def audit(
             listener(Progress(fraction=done, label="searching the plan", seconds_left=left_s))
 
         tell(0.0)
-        return build_audit(run, options=options, tell=tell)
+        return build_audit(run, options=options, tell=tell, ahead=ahead)
 
 
 def audit_or_stored(
-    run: Path, *, price: float | None, reserved_price: float | None, prices: Path | None = None
+    run: Path,
+    *,
+    price: float | None,
+    reserved_price: float | None,
+    prices: Path | None = None,
+    ahead: Ahead | None = None,
 ) -> dict[str, Any]:
     """The audit of a recording, or the one that a page or a JSON file holds already.
 
@@ -56,7 +65,7 @@ def audit_or_stored(
     from costaudit.ground.errors import UsageError
 
     if not is_stored(run):
-        return audit(run, price=price, reserved_price=reserved_price, prices=prices)
+        return audit(run, price=price, reserved_price=reserved_price, prices=prices, ahead=ahead)
     if (price, reserved_price, prices) != (None, None, None):
         raise UsageError(
             f"{run} is an audit whose prices are settled",

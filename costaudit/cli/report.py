@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from costaudit.cli.options import Price, PriceBook, ReservedPrice  # noqa: TC001 - read by typer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
+
+    from costaudit.report.render import Format
+
+LONG_BYTES = 16_000_000  # of a file that is as long to read as another process to begin
 
 Runs = Annotated[
     list[Path],
@@ -49,21 +58,50 @@ def report(
     part = check_part(wanted, table=table, chart=chart)
     check_place(out)
     book = {"price": price, "reserved_price": reserved_price, "prices": prices}
-    document = _document(runs, book)
+    with _helper(runs, wanted) as other:
+        document = _document(runs, book, wanted, other)
+        if out is None:
+            text = render(document, wanted, part=part, other=other, **terminal())
+        else:
+            text = render(document, wanted, part=part, other=other)
     if out is None:
-        typer.echo(render(document, wanted, part=part, **terminal()), nl=False, color=True)
+        typer.echo(text, nl=False, color=True)
     else:
-        write(out, render(document, wanted, part=part))
+        write(out, text)
 
 
-def _document(runs: list[Path], book: dict[str, Any]) -> dict[str, Any]:
+def _helper(runs: list[Path], wanted: Format) -> AbstractContextManager[Executor | None]:
+    """Another process, where there is much to read or something to draw."""
+    from costaudit.ground.beside import beside
+    from costaudit.report.render import DRAWN
+
+    worth = wanted in DRAWN or any(map(_is_long, runs))
+    return beside() if worth and all(run.is_file() for run in runs) else nullcontext()
+
+
+def _document(
+    runs: list[Path], book: dict[str, Any], wanted: Format, other: Executor | None
+) -> dict[str, Any]:
     from costaudit.cli.audit import audit_or_stored
+    from costaudit.report.figure import wake_engine
+    from costaudit.report.render import DRAWN
 
+    ahead = None
+    if other is not None and len(runs) == 1 and _is_long(runs[0]):
+        from costaudit.audit.ahead import Ahead
+
+        ahead = Ahead(runs[0], other)
+    if other is not None and wanted in DRAWN:
+        other.submit(wake_engine)
     if len(runs) == 1:
-        return audit_or_stored(runs[0], **book)
+        return audit_or_stored(runs[0], **book, ahead=ahead)
     from costaudit.contrast.trend import trend
 
     short = len({run.name for run in runs}) == len(runs)
     names = [run.name if short else str(run) for run in runs]
     audits = (audit_or_stored(run, **book) for run in runs)
     return trend(list(zip(names, audits, strict=True)))
+
+
+def _is_long(run: Path) -> bool:
+    return run.is_file() and run.stat().st_size >= LONG_BYTES

@@ -23,7 +23,8 @@ from costaudit.measure.phases import (
 )
 from costaudit.measure.reading import Reading, is_number
 from costaudit.measure.steps import TimedLoad, attached_steps, reduce_rounds, thinned
-from costaudit.recording.rows import Phase, Role
+from costaudit.measure.tables import MOST_STEPS, Tables, read_tables
+from costaudit.recording.rows import Phase
 from costaudit.recording.target_facts import target_of
 
 if TYPE_CHECKING:
@@ -39,10 +40,6 @@ ELEMENT_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "float8_e4m3fn
 # A weight by the format that the model was put into; int4: in groups of 128 with 32 bits each.
 QUANTIZED_BYTES = {"int8": 1.0, "fp8": 1.0, "int8-weights": 1.0, "int4-weights": 0.5 + 4 / 128}
 LATENCY = {Phase.PREFILL: "ttft_s", Phase.DECODE: "itl_s"}
-
-
-MOST_SAMPLES = 10_000  # timed steps that a fit reads; it has ten coefficients
-MOST_STEPS = 600  # rows of a fit, after rounds of the same step are one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +75,12 @@ class _Source:
     lengths: Lengths
 
 
-def derive(recording: Recording, *, most_requests: int | None = None) -> Derived:
+def derive(
+    recording: Recording, *, most_requests: int | None = None, tables: Tables | None = None
+) -> Derived:
     """All metrics of a recording; of more than `most_requests` requests about so many are drawn.
+
+    `tables` are those of the recording, where they have been read already.
 
     Raises:
         UsageError: the recording does not describe its target.
@@ -88,16 +89,13 @@ def derive(recording: Recording, *, most_requests: int | None = None) -> Derived
     reading = Reading(facts=recording.facts())
     target = target_of(reading.facts)
     precision = _precision(target, reading)
-    steps, shown = _steps(recording)
-    window = recording.phase_windows(Role.REPLAY)
-    requests = tuple(recording.requests(most=most_requests))
-    if not window:
-        window = recording.phase_windows(Role.ATTACHED)
-    if not window or not requests:
+    tables = tables or read_tables(recording, most_requests=most_requests)
+    if not tables.window or not tables.requests:
         raise InconclusiveError(
             f"{recording.path} ended before its workload was run, so there is nothing to bill",
             hint=f"costaudit profile --resume {recording.path}",
         )
+    steps, shown = _steps(tables)
     source = _Source(
         reading=reading,
         target=target,
@@ -105,31 +103,26 @@ def derive(recording: Recording, *, most_requests: int | None = None) -> Derived
         device=with_course(device_metrics(reading), recording),
         steps=steps,
         shown=shown,
-        window=window,
-        requests=requests,
-        lengths=recording.lengths(),
+        window=tables.window,
+        requests=tuple(tables.requests),
+        lengths=tables.lengths,
     )
     return Derived(
         metrics=_metrics(source),
         steps=source.steps,
-        requests=requests,
+        requests=tuple(source.requests),
         precision=precision,
-        drawn_share=_tokens(requests) / max(source.lengths.tokens, 1),
+        drawn_share=_tokens(source.requests) / max(source.lengths.tokens, 1),
     )
 
 
-def _steps(recording: Recording) -> tuple[tuple[TimedLoad, ...], tuple[TimedLoad, ...]]:
+def _steps(tables: Tables) -> tuple[tuple[TimedLoad, ...], tuple[TimedLoad, ...]]:
     """The steps to fit, and those to show."""
-    designed = (Role.FIT, Role.HELD_OUT)
-    samples = recording.samples(*designed, most=MOST_SAMPLES)
-    if samples:
-        ends = recording.extreme_samples(*designed) if len(samples) >= MOST_SAMPLES // 2 else []
-        steps = thinned(reduce_rounds(samples), MOST_STEPS)
-        return steps, reduce_rounds([*samples, *ends]) if ends else steps
-    samples = recording.samples(Role.ATTACHED, most=MOST_STEPS)
-    ends = recording.extreme_samples(Role.ATTACHED) if len(samples) >= MOST_STEPS // 2 else []
-    steps = attached_steps(samples)
-    return steps, (*steps, *attached_steps(ends))
+    if tables.attached:
+        steps = attached_steps(tables.samples)
+        return steps, (*steps, *attached_steps(tables.ends))
+    steps = thinned(reduce_rounds(tables.samples), MOST_STEPS)
+    return steps, reduce_rounds([*tables.samples, *tables.ends]) if tables.ends else steps
 
 
 def _tokens(requests: Sequence[RequestRow]) -> int:

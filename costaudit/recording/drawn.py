@@ -24,13 +24,16 @@ _GOLDEN = 2_654_435_761
 _CIRCLE = 1 << 32
 _SCANNED_FROM = 0.1  # of all rows: fewer are found sooner one by one
 _MOST_LISTED = 10_000_000  # ids between the first and the last, which a damaged file may set apart
-# SQLite would sort a million rows for GROUP BY phase, and need three times as long.
-_ENDS = "{end}(CASE WHEN phase = '{phase}' THEN seconds / steps END)"
-_EXTREMES = "SELECT id, phase, seconds / steps AS each_s FROM sample {where} AND each_s IN ({ends})"
-_ROUNDS = "SELECT phase, task, seconds, steps FROM sample WHERE role = ?"
-_LONE_SPANS = """
-SELECT count(*), sum(seconds), sum(steps) FROM sample WHERE role = ? AND phase = ?
+# SQLite would sort a million rows for GROUP BY phase, and takes twice as long for sums with FILTER.
+_TOTALS = """
+SELECT sum(seconds), sum(steps), min(seconds / steps), max(seconds / steps)
+FROM sample WHERE phase = ? AND role IN ({roles})
 """
+_EXTREMES = """
+SELECT id, seconds / steps FROM sample
+WHERE phase = ? AND role IN ({roles}) AND seconds / steps IN (?, ?)
+"""
+_ROUNDS = "SELECT phase, task, seconds, steps FROM sample WHERE role = ?"
 _SUMS = """
 SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(output_tokens), 0),
        coalesce(sum(CASE WHEN prefix_id IS NULL THEN 0 ELSE prefix_tokens END), 0),
@@ -56,6 +59,16 @@ class PhaseWindow:
     fastest_s: float
     mean_s: float
     steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """All spans of one phase together, and seconds per step of the fastest and the slowest."""
+
+    seconds: float
+    steps: int
+    least_s: float
+    most_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,18 +119,28 @@ def drawn_samples(db: sqlite3.Connection, roles: Sequence[Role], most: int | Non
     return f"{where} AND {drawn_ids(db, 'sample', most / count)}"
 
 
-def extreme_samples(db: sqlite3.Connection, roles: Sequence[Role]) -> str:
+def totals(db: sqlite3.Connection, roles: Sequence[Role]) -> dict[Phase, Totals]:
+    """The spans of these roles added up, by phase."""
+    sql = _TOTALS.format(roles=_named(roles))
+    found = {phase: db.execute(sql, (str(phase),)).fetchone() for phase in Phase}
+    return {
+        phase: Totals(seconds=seconds, steps=steps, least_s=least, most_s=most)
+        for phase, (seconds, steps, least, most) in found.items()
+        if steps
+    }
+
+
+def extreme_samples(
+    db: sqlite3.Connection, roles: Sequence[Role], known: Mapping[Phase, Totals]
+) -> str:
     """The condition that leaves the fastest and the slowest step of each phase."""
-    where = f"WHERE role IN ({_named(roles)})"
-    both = [(phase, end) for phase in Phase for end in ("min", "max")]
-    wanted = ", ".join(_ENDS.format(phase=phase, end=end) for phase, end in both)
-    found = db.execute(f"SELECT {wanted} FROM sample {where}").fetchone()  # noqa: S608 - likewise
-    ends = {(str(phase), s) for (phase, _), s in zip(both, found, strict=True) if s is not None}
-    sql = _EXTREMES.format(where=where, ends=", ".join("?" * len(ends)))
-    ids: dict[tuple[str, float], int] = {}
-    for row, *end in db.execute(sql, [seconds for _, seconds in ends]):
-        ids.setdefault((end[0], end[1]), row)
-    return f"WHERE id IN ({', '.join(str(row) for end, row in ids.items() if end in ends)})"
+    sql, ids = _EXTREMES.format(roles=_named(roles)), list[int]()
+    for phase, all_of_it in known.items():
+        firsts: dict[float, int] = {}
+        for row, each_s in db.execute(sql, (str(phase), all_of_it.least_s, all_of_it.most_s)):
+            firsts.setdefault(each_s, row)
+        ids += firsts.values()
+    return f"WHERE id IN ({', '.join(map(str, ids))})"
 
 
 def _named(roles: Sequence[Role]) -> str:
@@ -126,13 +149,15 @@ def _named(roles: Sequence[Role]) -> str:
 
 def drawn_ids(db: sqlite3.Connection, table: str, share: float) -> str:
     """The condition that leaves this share of the ids, spread evenly; none is looked at in vain."""
-    first, last = db.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()  # noqa: S608 - our own
+    # Asked for in one breath, SQLite would look at every row.
+    ends = (f"SELECT {end}(id) FROM {table}" for end in ("min", "max"))  # noqa: S608 - our own
+    first, last = (db.execute(sql).fetchone()[0] for sql in ends)
     if share >= _SCANNED_FROM or first < 0 or last - first > _MOST_LISTED:
         return drawn("id", share)
     import numpy as np
 
-    ids = np.arange(first, last + 1, dtype=np.uint64)
-    kept = ids[(ids * np.uint64(_GOLDEN)) % np.uint64(_CIRCLE) < round(_CIRCLE * share)]
+    ids = np.arange(first, last + 1, dtype=np.int64)
+    kept = ids[ids.astype(np.uint32) * np.uint32(_GOLDEN) < round(_CIRCLE * share)]  # mod 2^32
     return f"id IN ({', '.join(map(str, kept.tolist()))})"
 
 
@@ -141,22 +166,20 @@ def drawn(column: str, share: float) -> str:
     return f"({column} * {_GOLDEN}) % {_CIRCLE} < {round(_CIRCLE * min(share, 1.0))}"
 
 
-def phase_windows(db: sqlite3.Connection, role: Role) -> Mapping[Phase, PhaseWindow]:
-    """The window by phase; spans of an attached program were run once, so none has rounds."""
-    if role is not Role.ATTACHED:
-        return _window_of_rounds(db.execute(_ROUNDS, (str(role),)))
-    found = {phase: db.execute(_LONE_SPANS, (str(role), str(phase))).fetchone() for phase in Phase}
+def lone_windows(known: Mapping[Phase, Totals]) -> dict[Phase, PhaseWindow]:
+    """The window of an attached program, whose spans were run once each."""
     return {
-        phase: PhaseWindow(fastest_s=seconds, mean_s=seconds, steps=steps)
-        for phase, (spans, seconds, steps) in found.items()
-        if spans
+        phase: PhaseWindow(fastest_s=spans.seconds, mean_s=spans.seconds, steps=spans.steps)
+        for phase, spans in known.items()
     }
 
 
-def _window_of_rounds(
-    rows: Iterable[tuple[str, str, float, int]],
-) -> dict[Phase, PhaseWindow]:
-    """Added up here: SQLite would sort all rows by their span, which takes three times as long."""
+def round_windows(db: sqlite3.Connection, role: Role) -> dict[Phase, PhaseWindow]:
+    """The window by phase, each span once.
+
+    Added up here: SQLite would sort all rows by their span, which takes three times as long.
+    """
+    rows: Iterable[tuple[str, str, float, int]] = db.execute(_ROUNDS, (str(role),))
     spans: dict[tuple[str, str], list[float]] = {}  # fastest round, its steps, sum, rounds
     for phase, task, seconds, steps in rows:
         span = spans.get((phase, task))

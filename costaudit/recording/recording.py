@@ -37,9 +37,8 @@ from costaudit.recording.rows import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
-    from costaudit.recording.drawn import Lengths, PhaseWindow
+    from costaudit.recording.drawn import Lengths, PhaseWindow, Totals
 
 _ROW = TypeVar("_ROW", Sample, RequestRow, Answer, Gauge, Fact, Instrument)
 
@@ -100,12 +99,7 @@ class Recording:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.close()
 
     # -- writing ----------------------------------------------------------------
@@ -216,9 +210,13 @@ class Recording:
         """
         return self._samples(drawn.drawn_samples(self._db, roles or tuple(Role), most))
 
-    def extreme_samples(self, *roles: Role) -> list[Sample]:
-        """The fastest and the slowest step of each phase among these roles."""
-        return self._samples(drawn.extreme_samples(self._db, roles))
+    def totals(self, *roles: Role) -> Mapping[Phase, Totals]:
+        """The samples of these roles added up, by phase."""
+        return drawn.totals(self._db, roles)
+
+    def extreme_samples(self, *roles: Role, known: Mapping[Phase, Totals]) -> list[Sample]:
+        """The fastest and the slowest step of each phase, of which `known` are the totals."""
+        return self._samples(drawn.extreme_samples(self._db, roles, known))
 
     def _samples(self, where: str) -> list[Sample]:
         return [
@@ -226,9 +224,9 @@ class Recording:
             for row in self._rows(Sample, where)
         ]
 
-    def phase_windows(self, role: Role) -> Mapping[Phase, PhaseWindow]:
-        """The spans of this role added up, by phase."""
-        return drawn.phase_windows(self._db, role)
+    def round_windows(self, role: Role) -> Mapping[Phase, PhaseWindow]:
+        """The spans of this role, run in rounds, each counted once; by phase."""
+        return drawn.round_windows(self._db, role)
 
     def requests(self, *, most: int | None = None) -> list[RequestRow]:
         """Requests of the replayed workload; where there are more than `most`, about so many."""

@@ -102,6 +102,13 @@ def picture(document: Mapping[str, Any], name: str, form: str) -> bytes:
     return str(vl_convert.vegalite_to_svg(drawn)).encode()
 
 
+def wake_engine() -> None:
+    """Start what draws charts in this process: it takes longer than all charts of a page."""
+    import vl_convert
+
+    vl_convert.vegalite_to_svg(whole({"data": {"values": []}, "mark": "bar"}))
+
+
 def whole(spec: Spec) -> Spec:
     """A chart's own part with all that is common to all of them."""
     fit = {"type": "fit-x", "contains": "padding"}

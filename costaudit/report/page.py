@@ -18,50 +18,64 @@ from costaudit.report.view import view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Executor
 
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
+_SECTIONS = "sections/"
 _SCRIPTS = ("vendor/vega-runtime.min.js", "page.js")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$!])")
 
 
-def html_page(document: Mapping[str, Any]) -> str:
+def html_page(document: Mapping[str, Any], other: Executor | None = None) -> str:
     """One self-contained page; its policy allows nothing but its own style and scripts.
 
     A trend over several runs has a page of its own, and so has a document that holds nothing but
-    ways to pay.
+    ways to pay. `other` draws the charts meanwhile, where there is another process.
 
     Raises:
         FileNotFoundError: the installation has no templates.
     """
+    drawn = other.submit(figures_of, document) if other is not None else None
+    name, parts = _parts(document)
+    layout = _layout(name)
+    charts = figures_of(document) if drawn is None else drawn.result()
+    return _laid_out(layout, document, charts=charts, **parts)
+
+
+def _parts(document: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The template of this document's page, and what it lays out beside the charts."""
     if document["schema"] == TREND_SCHEMA:
-        rows, charts = trend_rows(document), figures_of(document)
-        return _laid_out("trend.html", document, rows=rows, charts=charts)
+        return "trend.html", {"rows": trend_rows(document)}
     pricing = document["pricing"]
     priced = pricing_view(pricing) if "demand" in pricing else None
-    charts = figures_of(document)
-    if "bill" not in document:
-        source, origin = pricing["demand"]["source"], origin_facts(document)
-        parts = {"p": priced, "charts": charts, "source": source, "origin": origin}
-        return _laid_out("pricing.html", document, **parts)
-    return _laid_out("page.html", document, v=view(document), p=priced, charts=charts)
+    if "bill" in document:
+        return "page.html", {"v": view(document), "p": priced}
+    source, origin = pricing["demand"]["source"], origin_facts(document)
+    return "pricing.html", {"p": priced, "source": source, "origin": origin}
 
 
-def _laid_out(template: str, document: Mapping[str, Any], **parts: Any) -> str:
+def _layout(name: str) -> Template:
+    """A template of a page, compiled like the sections that it may include."""
+    templates = environment(autoescape=True)
+    for section in templates.list_templates(
+        filter_func=lambda path: path.startswith(_SECTIONS) and path.endswith(".html")
+    ):
+        templates.get_template(section)
+    return templates.get_template(name)
+
+
+def _laid_out(layout: Template, document: Mapping[str, Any], **parts: Any) -> str:
     """A template with its style, its scripts, their hashes, and the document to be read back."""
     style = asset("page.css")
     scripts = [asset(name) for name in _SCRIPTS]
-    return (
-        environment(autoescape=True)
-        .get_template(template)
-        .render(
-            **parts,
-            audit=script_json(document),
-            style=style,
-            scripts=scripts,
-            style_hash=source_hash(style),
-            script_hashes=" ".join(map(source_hash, scripts)),
-        )
+    return layout.render(
+        **parts,
+        audit=script_json(document),
+        style=style,
+        scripts=scripts,
+        style_hash=source_hash(style),
+        script_hashes=" ".join(map(source_hash, scripts)),
     )
 
 

@@ -11,6 +11,7 @@ from costaudit.ground.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Executor
     from pathlib import Path
 
 
@@ -26,6 +27,7 @@ class Format(StrEnum):
     PNG = "png"  # likewise
 
 
+DRAWN = (Format.HTML, Format.SVG, Format.PNG)
 _OF_A_TABLE, _OF_A_CHART = (Format.CSV,), (Format.SVG, Format.PNG)
 
 
@@ -75,11 +77,12 @@ def render(
     part: str = "",
     width: int = 80,
     colour: bool = False,
+    other: Executor | None = None,
 ) -> str | bytes:
     """The audit, or the trend over several, in this form.
 
     `part` names the table of a CSV or the chart of a picture; `width` (columns) and `colour`
-    matter to the console only.
+    matter to the console only; `other` draws charts, where there is another process.
 
     Raises:
         UsageError: there is no such table or chart.
@@ -90,15 +93,13 @@ def render(
 
             return table_csv(document, part)
         case Format.SVG | Format.PNG:
-            from costaudit.report.figure import picture
-
-            return picture(document, part, form)
+            return _picture(document, part, form, other)
         case Format.JSON:
             return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         case Format.HTML:
             from costaudit.report.page import html_page
 
-            return html_page(document)
+            return html_page(document, other)
         case Format.MARKDOWN:
             from costaudit.report.page import markdown
 
@@ -107,6 +108,14 @@ def render(
             return _console(document, width=width, colour=colour)
         case _:
             assert_never(form)
+
+
+def _picture(document: Mapping[str, Any], name: str, form: Format, other: Executor | None) -> bytes:
+    from costaudit.report.figure import picture
+
+    if other is None:
+        return picture(document, name, form)
+    return other.submit(picture, document, name, form).result()
 
 
 def _console(document: Mapping[str, Any], *, width: int, colour: bool) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -90,7 +91,12 @@ def _decode_pair_width(shape: ModelShape) -> float:
 
 def _windows(shape: ModelShape) -> Mapping[int | None, int]:
     """How many layers have which window."""
-    return Counter(shape.windows) if shape.windows else {None: shape.layers}
+    return _counted(shape.windows) if shape.windows else {None: shape.layers}
+
+
+@lru_cache(maxsize=256)
+def _counted(windows: tuple[int | None, ...]) -> Mapping[int | None, int]:
+    return Counter(windows)
 
 
 def _windowed_pairs(new: float, cached: float, window: int) -> float:
@@ -129,10 +135,15 @@ def prefill_flops(shape: ModelShape, load: StepLoad) -> float:
     """
     if not load.prefill_tokens:
         return 0.0
-    linear = 2.0 * active_params(shape) * load.prefill_tokens
-    head = 2.0 * shape.hidden * shape.vocab * load.prefill_seqs
     pairs = _prefill_layer_pairs(shape, load)
-    return linear + head + 2.0 * shape.heads * _prefill_pair_width(shape) * pairs
+    attention = 2.0 * shape.heads * _prefill_pair_width(shape) * pairs
+    return prefill_linear_flops(shape, load) + attention
+
+
+def prefill_linear_flops(shape: ModelShape, load: StepLoad) -> float:
+    """Those of `prefill_flops` outside attention: 2·N_active·P + 2·h·V per prompt."""
+    linear = 2.0 * active_params(shape) * load.prefill_tokens
+    return linear + 2.0 * shape.hidden * shape.vocab * load.prefill_seqs
 
 
 def decode_flops(shape: ModelShape, load: StepLoad) -> float:

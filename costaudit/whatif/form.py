@@ -7,7 +7,7 @@ is linear: a bounded least-squares fit finds the multiples, and the split by cau
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from costaudit.target import work
@@ -101,8 +101,7 @@ def columns(load: StepLoad, hosted: Hosted) -> dict[str, float]:
     compute_s = linear_s = 0.0
     if load.prefill_tokens:
         compute_s = work.prefill_flops(shape, load) / flops
-        unseen, blind = replace(load, prefill_pairs=0), replace(shape, windows=())
-        linear_s = work.prefill_flops(blind, unseen) / flops
+        linear_s = work.prefill_linear_flops(shape, load) / flops
     return {
         "overhead": 1.0,
         "sequences": load.decode_seqs + load.prefill_seqs,

@@ -70,7 +70,10 @@ class Gaps:
 
 def gaps_of(bins: Sequence[int], *, spread: float = 0.0) -> Gaps:
     """The distribution that the scheduler has counted."""
-    filled = [(place, int(count)) for place, count in enumerate(bins) if count]
+    import numpy as np
+
+    counts = np.asarray(bins)
+    filled = [(place, int(counts[place])) for place in np.flatnonzero(counts).tolist()]
     return Gaps(
         seconds=tuple(LEAST_S * RATIO ** (place + 0.5) for place, _ in filled),
         counts=tuple(count for _, count in filled),

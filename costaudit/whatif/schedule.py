@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, assert_never
 
+from costaudit.traffic.traffic import Traffic
 from costaudit.whatif.rates import rates_of, windows_of
 from costaudit.whatif.scenario import Batching, KvLayout
-from costaudit.whatif.scheduler.compiled import record_type
 from costaudit.whatif.scheduler.gaps import BINS
 from costaudit.whatif.scheduler.seconds import PLACES
 from costaudit.whatif.scheduler.state import (
@@ -25,7 +26,7 @@ from costaudit.whatif.scheduler.state import (
 from costaudit.whatif.sharing import columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from costaudit.whatif.scenario import Knobs, Scenario
     from costaudit.whatif.sharing import Columns
@@ -80,27 +81,33 @@ def state_of(
     )
 
 
+def nobody_in_records() -> State:
+    """An engine without requests, of the kind that compiled code is for."""
+    columns = columns_of(Traffic(source="", requests=()), 1)
+    return _of_records(Machine(cycle=1), Rates(), columns, [Window()], 0)
+
+
 def _of_records(
     machine: Machine, rates: Rates, columns: Columns, windows: list[Window], log_room: int
 ) -> State:
     import numpy as np
 
-    entries = np.zeros(_entries(machine), record_type(Entry))
+    entries = np.zeros(_entries(machine), record_types()[Entry])
     entries["before"] = entries["after"] = machine.nodes + machine.jobs
     entries["refs"] = NONE
     arrays: dict[str, Any] = {
         "machine": _records([machine])[0],
         "rates": _records([rates])[0],
         "jobs": _job_records(columns),
-        "rows": np.zeros(_rows(machine), record_type(Row)),
+        "rows": np.zeros(_rows(machine), record_types()[Row]),
         "entries": entries,
         "starts": columns.starts,
         "phases": np.zeros(machine.cycle + 1, np.int64),
         "gaps": np.zeros(BINS, np.int64),
         "windows": _records(windows),
         "seconds": np.zeros(PLACES),
-        "steps": np.zeros(log_room, record_type(Step)),
-        "chunks": np.zeros(log_room, record_type(Chunk)),
+        "steps": np.zeros(log_room, record_types()[Step]),
+        "chunks": np.zeros(log_room, record_types()[Chunk]),
     }
     return State(**arrays)
 
@@ -196,16 +203,29 @@ def _objects(columns: Columns) -> list[Job]:
     ]
 
 
+@cache
+def record_types() -> Mapping[type, Any]:
+    """For each class of numbers the array record with the same fields."""
+    import numpy as np
+
+    codes = {"int": "i8", "float": "f8"}
+    return {
+        kind: np.dtype([(field.name, codes[str(field.type)]) for field in fields(kind)])
+        for kind in (Chunk, Entry, Job, Machine, Rates, Row, Step, Window)
+    }
+
+
 def _records(numbers: Sequence[Any]) -> Any:
     import numpy as np
 
-    return np.array([astuple(each) for each in numbers], record_type(type(numbers[0])))
+    kind = record_types()[type(numbers[0])]
+    return np.array([tuple(getattr(each, name) for name in kind.names) for each in numbers], kind)
 
 
 def _job_records(columns: Columns) -> Any:
     import numpy as np
 
-    records = np.zeros(len(columns.prompt_tokens), record_type(Job))
+    records = np.zeros(len(columns.prompt_tokens), record_types()[Job])
     for name in ("place", "older", "newer", "behind", "first_s"):
         records[name] = NONE
     for name in GIVEN:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from costaudit.ground.errors import InconclusiveError
 from costaudit.whatif.latency import gaps_of
 from costaudit.whatif.outcome import KvOutcome, Outcome
 from costaudit.whatif.scenario import Batching
-from costaudit.whatif.schedule import state_of
+from costaudit.whatif.schedule import nobody_in_records, state_of
 from costaudit.whatif.scheduler import compiled
 from costaudit.whatif.scheduler.log import FULL
 from costaudit.whatif.scheduler.seconds import SUMS
-from costaudit.whatif.scheduler.state import Machine
+from costaudit.whatif.scheduler.state import Chunk, Machine, Step
 from costaudit.whatif.steptime import TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from costaudit.whatif.scenario import Scenario
-    from costaudit.whatif.scheduler.state import Chunk, State
+    from costaudit.whatif.scheduler.state import State
 
 # Requests of this process that are interpreted, at some 50 µs each. Loading the compiled code takes
 # 0.6 s, which a plan of hundreds of scenarios repays; compiling it takes 15 s, as many do that.
@@ -29,6 +29,8 @@ INTERPRETED_REQUESTS = 3_000
 INTERPRETED_BEFORE_COMPILING = 300_000
 
 _interpreted = 0
+
+_LOGGED = TypeVar("_LOGGED", Step, Chunk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,29 +84,33 @@ def steps_taken(scenario: Scenario, *, free_resume: bool) -> Iterator[Taken]:
     Raises:
         InconclusiveError: a request can never be admitted.
     """
+    in_records = compiled.loaded()
     room = 8 * len(scenario.traffic.requests) + 64
     while True:
         state = state_of(
-            scenario, perfect_prefix=False, free_resume=free_resume, in_records=False, log_room=room
+            scenario,
+            perfect_prefix=False,
+            free_resume=free_resume,
+            in_records=in_records,
+            log_room=room,
         )
-        serve(compiled.INTERPRETED, state, scenario)
-        if state.machine.stuck != FULL:
+        serve(entry_of(in_records=in_records), state, scenario)
+        machine = machine_now(state)
+        if machine.stuck != FULL:
             break
         room *= 4
-    check(state.machine)
-    first = 0
-    for step in state.steps[: state.machine.logged_steps]:
+    check(machine)
+    first, chunks = 0, _logged(state.chunks, Chunk)
+    repeated = _column(state.jobs, "repeated_tokens", None).astype(int).tolist()
+    for step in _logged(state.steps[: machine.logged_steps], Step):
         yield Taken(
             steps=step.steps,
             decode_seqs=step.rows,
-            decode_context_tokens=step.context_units // state.machine.unit,
+            decode_context_tokens=step.context_units // machine.unit,
             live_seqs=step.live_rows,
-            live_context_tokens=step.live_units // state.machine.unit,
+            live_context_tokens=step.live_units // machine.unit,
             padded=bool(step.padded),
-            chunks=tuple(
-                (chunk, state.jobs[chunk.job].repeated_tokens)
-                for chunk in state.chunks[first : step.chunks]
-            ),
+            chunks=tuple((chunk, repeated[chunk.job]) for chunk in chunks[first : step.chunks]),
         )
         first = step.chunks
 
@@ -114,11 +120,19 @@ def use_compiled(requests: int) -> bool:
     global _interpreted  # noqa: PLW0603 - a count of the whole process is the point
     if not compiled.available():
         return False
+    if compiled.loaded():
+        return True
     worth = _interpreted + requests
     if worth > INTERPRETED_BEFORE_COMPILING or (worth > INTERPRETED_REQUESTS and compiled.kept()):
         return True
     _interpreted = worth
     return False
+
+
+def load_compiled() -> None:
+    """Load the compiled scheduler, if this machine has it; `use_compiled` then finds it loaded."""
+    if compiled.available() and compiled.kept():
+        compiled.entry().serve(nobody_in_records())
 
 
 def entry_of(*, in_records: bool) -> compiled.Entry:
@@ -187,6 +201,16 @@ def machine_now(state: State) -> Machine:
     if isinstance(record, Machine):
         return record
     return Machine(**dict(zip(record.dtype.names, record.item(), strict=True)))
+
+
+def _logged(entries: Any, kind: type[_LOGGED]) -> list[_LOGGED]:
+    """What was logged as objects, whichever kind of state it stands in."""
+    import numpy as np
+
+    if not isinstance(entries, np.ndarray):
+        return list(entries)
+    names = entries.dtype.names or ()
+    return [kind(**dict(zip(names, entry, strict=True))) for entry in entries.tolist()]
 
 
 def _column(jobs: Any, name: str, served: Sequence[int] | None) -> Any:

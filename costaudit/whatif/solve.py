@@ -75,6 +75,11 @@ def solve(
     )
 
 
+def load_solver() -> None:
+    """Import what solves the bounded least squares; it takes half a second."""
+    import scipy.optimize  # noqa: F401
+
+
 def _relative(
     values: Sequence[Sequence[float]], seconds: Sequence[float], covariance: Floats | None
 ) -> tuple[Floats, Floats]:

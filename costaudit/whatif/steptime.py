@@ -77,15 +77,14 @@ class StepTime:
 
         The context grows by `decode_seqs` tokens from step to step; closed form, cost independent
         of `steps`: between two kinks every term is linear in the step, so a stretch costs its
-        length times the mean of its ends.
+        length times the step in its middle.
         """
         total = dict.fromkeys(TERMS, 0.0)
         first = 0
         for end in self._kinks(load, steps):
-            at_first = self.terms_s(_after(load, first))
-            at_last = self.terms_s(_after(load, end - 1))
+            middle = self.terms_s(_after(load, (first + end - 1) / 2))
             for term in TERMS:
-                total[term] += (end - first) * (at_first[term] + at_last[term]) / 2
+                total[term] += (end - first) * middle[term]
             first = end
         return total
 
@@ -222,7 +221,7 @@ def _kernels_s(fitted: Mapping[str, float]) -> float:
     return math.fsum(s for term, s in fitted.items() if term not in OVERHEAD_TERMS)
 
 
-def _after(load: StepLoad, steps: int) -> StepLoad:
+def _after(load: StepLoad, steps: float) -> StepLoad:
     if not steps:
         return load
     return StepLoad(  # spelled out: `replace` takes five times as long, and this is the inner loop

@@ -68,7 +68,8 @@ def test_the_fit_of_a_draw_is_the_fit_of_all(rounds):
 
 def test_extremes_are_shown_and_not_fitted(attached):
     with Recording.read(attached) as recording:
-        ends = recording.extreme_samples(Role.ATTACHED)
+        known = recording.totals(Role.ATTACHED)
+        ends = recording.extreme_samples(Role.ATTACHED, known=known)
         derived = derive(recording, most_requests=200)
     per_step = [s.seconds / s.steps for s in ends]
     assert max(per_step) == 99
@@ -123,7 +124,7 @@ def test_metrics_of_a_draw_are_those_of_all(attached):
 
 def test_rounds_are_added_up_by_span(rounds):
     with Recording.read(rounds) as recording:
-        windows, samples = recording.phase_windows(Role.REPLAY), recording.samples(Role.REPLAY)
+        windows, samples = recording.round_windows(Role.REPLAY), recording.samples(Role.REPLAY)
     for phase in Phase:
         spans = {}
         for sample in (s for s in samples if s.phase is phase):

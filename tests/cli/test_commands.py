@@ -21,7 +21,7 @@ def prices(monkeypatch):
     """The audit of any recording is the sample; what was asked for is kept."""
     asked = []
 
-    def fake(run, *, price, reserved_price, prices=None):
+    def fake(run, *, price, reserved_price, prices=None, ahead=None):
         asked.append((run, price, reserved_price))
         return json.loads(SAMPLE.read_text(encoding="utf-8"))
 

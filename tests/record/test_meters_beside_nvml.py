@@ -18,6 +18,7 @@ from dcgm_exporter import NEW, OLD, page, serving
 from nvml_driver import PEAK_BYTES_PER_S, driven
 from sample_documents import sample
 
+from costaudit.audit.ahead import went_on
 from costaudit.audit.course_section import course_section
 from costaudit.measure.device_course import with_course
 from costaudit.measure.metrics import DeviceMetrics
@@ -52,7 +53,7 @@ def test_every_share_that_the_sampler_writes_has_a_title_and_is_drawn(
                   unit="s"),
         )  # fmt: skip
     with Recording.read(path) as recording:
-        course = course_section(recording)
+        course = course_section(recording, went_on(recording))
         device = with_course(blank_device(), recording)
     document = sample() | {"course": course}
     shares = {(g["meter"], g["name"]) for g in course["gauges"] if g["unit"] == "share"}

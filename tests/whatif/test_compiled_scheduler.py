@@ -15,20 +15,21 @@ from costaudit.traffic.traffic import Request
 from costaudit.whatif import serving
 from costaudit.whatif.scenario import Batching, Router
 from costaudit.whatif.scheduler import compiled
-from costaudit.whatif.simulate import NOTHING_RELIEVED, Relief, simulate
+from costaudit.whatif.simulate import Relief, simulate
 
 
 def compile_from(monkeypatch, requests):
     monkeypatch.setattr(serving, "INTERPRETED_BEFORE_COMPILING", requests)
     monkeypatch.setattr(serving, "INTERPRETED_REQUESTS", requests)
+    monkeypatch.setattr(compiled, "loaded", lambda: requests < 0)
 
 
-def by_both(scenario, relief=NOTHING_RELIEVED):
+def by_both(ask):
     with pytest.MonkeyPatch.context() as patch:
         compile_from(patch, -1)
-        compiled_outcome = simulate(scenario, relief)
+        compiled_answer = ask()
         compile_from(patch, 10**12)
-        return compiled_outcome, simulate(scenario, relief)
+        return compiled_answer, ask()
 
 
 reliefs = st.builds(Relief, duplicate_prefill=..., preemption=...)
@@ -39,8 +40,18 @@ reliefs = st.builds(Relief, duplicate_prefill=..., preemption=...)
 @given(scenarios(), st.sampled_from(Batching), reliefs)
 def test_compiled_code_says_the_same_to_the_last_bit(drawn, batching, relief):
     scenario = replace(drawn, knobs=replace(drawn.knobs, batching=batching))
-    one, other = by_both(scenario, relief)
+    one, other = by_both(lambda: simulate(scenario, relief))
     assert one == other
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(scenarios(), st.sampled_from(Batching), st.booleans())
+def test_and_logs_the_same_steps(drawn, batching, free_resume):
+    scenario = replace(drawn, knobs=replace(drawn.knobs, batching=batching, speculation=None))
+    one, other = by_both(lambda: list(serving.steps_taken(scenario, free_resume=free_resume)))
+    assert one == other
+    assert one
 
 
 @pytest.mark.slow
@@ -49,7 +60,7 @@ def test_compiled_code_says_the_same_to_the_last_bit(drawn, batching, relief):
 def test_so_do_replicas_that_advance_from_arrival_to_arrival(drawn, replicas):
     traffic = replace(drawn.traffic, concurrency=None)
     scenario = replace(drawn, traffic=traffic, replicas=replicas, router=Router.LEAST_LOAD)
-    one, other = by_both(scenario)
+    one, other = by_both(lambda: simulate(scenario))
     assert one == other
 
 
@@ -74,6 +85,10 @@ def test_small_windows_are_interpreted_until_compiling_pays(monkeypatch):
     assert serving.use_compiled(61)  # a large one at once
     monkeypatch.setattr(compiled, "kept", lambda: True)
     assert serving.use_compiled(1)  # it only needs to be loaded
+    monkeypatch.setattr(serving, "_interpreted", 0)
+    assert not serving.use_compiled(1)  # which one request is not worth
+    monkeypatch.setattr(compiled, "loaded", lambda: True)
+    assert serving.use_compiled(1)
     monkeypatch.setattr(compiled, "available", lambda: False)
     assert not serving.use_compiled(10**9)
 

@@ -23,14 +23,11 @@ from costaudit.playbook.step import Edge
 from costaudit.whatif.simulate import simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from costaudit.bill.steps_run import StepRun
     from costaudit.whatif.scenario import Scenario
 
 CLAIMED = {"compute": Interval(low=0.80, high=0.90), "bandwidth": Interval(low=0.0, high=0.70)}
-FLOPS = {"decode_compute": 1.0, "prefill_compute": 1.0}  # multiples of the seconds at the peak
-BYTES = {"weights": 1.0, "kv": 1.0}
+FLOPS, BYTES = ("decode_compute", "prefill_compute"), ("weights", "kv")
+AT_PEAK = dict.fromkeys((*FLOPS, *BYTES), 1.0)  # multiples of the seconds at the peak
 AS_RUN = frozenset({SliceId.KERNEL_INEFFICIENCY, SliceId.STEP_OVERHEAD})  # no wasted work counts
 
 
@@ -69,17 +66,12 @@ def _used(scenario: Scenario) -> tuple[float, ...]:
         InconclusiveError: the steps of several replicas, or of drafts, are not told apart.
     """
     busy_s, steps = simulate(scenario).busy_s, steps_of(scenario)
+    at_peak = replace(scenario.step_time, coefficients=AT_PEAK, draws=())
+    terms_s = Replay(step_time=at_peak, schedules=(steps,)).terms_s(AS_RUN)
     return tuple(
-        _at_peak_s(scenario, steps, columns) / busy_s if busy_s else 0.0
-        for columns in (FLOPS, BYTES)
+        math.fsum(terms_s[term] for term in terms) / busy_s if busy_s else 0.0
+        for terms in (FLOPS, BYTES)
     )
-
-
-def _at_peak_s(
-    scenario: Scenario, steps: tuple[StepRun, ...], columns: Mapping[str, float]
-) -> float:
-    at_peak = replace(scenario.step_time, coefficients=columns, draws=())
-    return math.fsum(Replay(step_time=at_peak, schedules=(steps,)).terms_s(AS_RUN).values())
 
 
 CLAIM = Claim(

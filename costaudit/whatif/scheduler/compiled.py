@@ -1,18 +1,20 @@
 """The same scheduler in machine code.
 
 Numba compiles a copy of every function of this room; the copies call each other, the originals
-stay interpreted. What is compiled is kept on disk under the hash of its source, so that an edit
-or an upgrade is never answered from an older file. Compiling takes some fifteen seconds the first
-time, and small windows are interpreted until they have cost as much as loading the code would.
+stay interpreted. What is compiled is kept on disk under the hash of its source and of what
+compiles it, so that an edit or an upgrade is never answered from an older file. Compiling takes
+some fifteen seconds the first time, and small windows are interpreted until they have cost as much
+as loading the code would.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import types
-from dataclasses import fields
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,9 +51,15 @@ def available() -> bool:
     return find_spec("numba") is not None
 
 
+@cache
 def kept() -> bool:
-    """Whether this machine has compiled this code before."""
+    """Whether this installation had compiled this code before the process began."""
     return any(_folder().rglob("loop.serve*.nbc"))
+
+
+def loaded() -> bool:
+    """Whether this process has the compiled scheduler already."""
+    return entry.cache_info().currsize > 0
 
 
 @cache
@@ -94,17 +102,11 @@ def _keep(dispatcher: Any) -> None:
         numba.config.CACHE_DIR = before
 
 
+@cache
 def _folder() -> Path:
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    room = Path(__file__).parent
+    digest = hashlib.sha256(f"{room} {sys.version} {version('numba')}".encode())
+    for path in sorted(room.glob("*.py")):
         digest.update(path.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "costaudit" / "scheduler" / digest.hexdigest()[:16]
-
-
-def record_type(kind: type) -> Any:
-    """The array record with the same fields as a class of numbers."""
-    import numpy as np
-
-    codes = {"int": "i8", "float": "f8"}
-    return np.dtype([(field.name, codes[str(field.type)]) for field in fields(kind)])
