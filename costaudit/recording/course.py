@@ -14,7 +14,7 @@ from costaudit.recording.drawn import drawn_ids
 if TYPE_CHECKING:
     import sqlite3
 
-MOST_STARTS = 50_000  # of steps, that tell when a phase ran
+MOST_STARTS = 20_000  # of steps, that tell when a phase ran
 PARTS = 240  # of the time that is shown: more than a chart has room for
 
 _COURSES = """
