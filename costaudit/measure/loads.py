@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from costaudit.ground.stats import mean, median, percentile
-from costaudit.measure.neighbours import neighbours
+from costaudit.measure.neighbours import METER, neighbours
 from costaudit.measure.served import gaps_s, ttft_s
 from costaudit.recording.rows import RequestRow
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from costaudit.recording.recording import Recording
-    from costaudit.recording.rows import Answer, Task
+    from costaudit.recording.rows import Answer, Fact, Gauge, Task
 
 REPLAY, LADDER, STEP = "replay", "ladder", "step"
 READING_S = 1.0  # between two readings of who uses the processors
@@ -74,21 +74,21 @@ def served_loads(recording: Recording) -> tuple[ServedLoad, ...]:
         if task.spec.get("purpose") == STEP and task.id in by_task:
             probes.setdefault(str(task.spec["probe"]), []).append(task)
     rungs = [t for t in tasks if t.spec.get("purpose") in {REPLAY, LADDER} and t.id in by_task]
-    taken = {task.id: _taken_share(recording, task.id) for task in tasks}
+    abouts, there = recording.facts().get("rung", {}), recording.gauges(METER)
+    taken = {task.id: _taken_share(abouts.get(task.id), there) for task in tasks}
     found = [_burst(name, group, by_task, taken) for name, group in probes.items()]
-    found += [_rung(recording, task, by_task[task.id]) for task in rungs]
+    found += [_rung(recording, task, by_task[task.id], taken[task.id]) for task in rungs]
     return tuple(load for load in found if load is not None)
 
 
-def _taken_share(recording: Recording, task: str) -> float:
+def _taken_share(about: Fact | None, there: Sequence[Gauge]) -> float:
     """Of the readings, one a second, that reach into the rung."""
-    about = recording.facts().get("rung", {}).get(task)
     if about is None or not isinstance(about.value, dict):
         return 0.0
     began_s, wall_s = float(about.value["t_s"]), float(about.value["wall_s"])
-    found = neighbours(recording, from_s=began_s, to_s=began_s + wall_s + READING_S)
+    found = neighbours(there, from_s=began_s, to_s=began_s + wall_s + READING_S)
     if found is None:  # a brief rung
-        found = neighbours(recording, from_s=began_s - READING_S, to_s=began_s + wall_s + READING_S)
+        found = neighbours(there, from_s=began_s - READING_S, to_s=began_s + wall_s + READING_S)
     return 0.0 if found is None else found.taken_share
 
 
@@ -133,7 +133,9 @@ def _burst(
     )
 
 
-def _rung(recording: Recording, task: Task, answers: Sequence[Answer]) -> ServedLoad | None:
+def _rung(
+    recording: Recording, task: Task, answers: Sequence[Answer], taken_share: float
+) -> ServedLoad | None:
     """The replay counts from when its streams were out of step, the ladder's rungs as a whole."""
     facts = recording.facts()
     about, steady = facts.get("rung", {}).get(task.id), facts.get(REPLAY, {}).get("steady")
@@ -163,7 +165,7 @@ def _rung(recording: Recording, task: Task, answers: Sequence[Answer]) -> Served
         ttft_p50_s=first_s,
         itl_p50_s=gap_s.get(0.5),
         gaps_s=gap_s,
-        taken_share=_taken_share(recording, task.id),
+        taken_share=taken_share,
     )
 
 

@@ -8,11 +8,15 @@ waited for a core: a share w of it makes 1 / (1 - w) at most.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from costaudit.recording.recording import Recording
+    from costaudit.recording.rows import Gauge
 
 METER = "neighbours"
 _FEWEST = 2  # readings within a span
@@ -52,12 +56,12 @@ class Neighbours:
         return by_others + self.steal / ours
 
 
-def neighbours(recording: Recording, *, from_s: float, to_s: float) -> Neighbours | None:
-    """Who used the cores in that span; None where it was not read."""
+def neighbours(gauges: Sequence[Gauge], *, from_s: float, to_s: float) -> Neighbours | None:
+    """Who used the cores in that span, by this meter's gauges; None where it was not read."""
     read: dict[str, list[float]] = {}
-    for gauge in recording.gauges(METER):
-        if from_s < gauge.t_s <= to_s:
-            read.setdefault(gauge.name, []).append(gauge.value)
+    times = [gauge.t_s for gauge in gauges]
+    for gauge in gauges[bisect_right(times, from_s) : bisect_right(times, to_s)]:
+        read.setdefault(gauge.name, []).append(gauge.value)
     if len(read.get("others", ())) < _FEWEST:
         return None
     means = {name: math.fsum(values) / len(values) for name, values in read.items()}
@@ -79,7 +83,7 @@ def replay_neighbours(recording: Recording) -> Neighbours | None:
         return None
     began_s, wall_s = float(about.value["t_s"]), float(about.value["wall_s"])
     told = steady.value if steady is not None and isinstance(steady.value, dict) else {}
-    whole = {"from_s": 0.0, "to_s": wall_s}
-    spans = (neighbours(recording, from_s=began_s + s["from_s"], to_s=began_s + s["to_s"])
+    whole, gauges = {"from_s": 0.0, "to_s": wall_s}, recording.gauges(METER)
+    spans = (neighbours(gauges, from_s=began_s + s["from_s"], to_s=began_s + s["to_s"])
              for s in (whole | told, whole))  # fmt: skip
     return next((found for found in spans if found is not None), None)
