@@ -41,7 +41,7 @@ def window_of_replica(replica: Replica, given: Given) -> Window:
 
 
 def _while_waiting(replica: Replica, gauges: Mapping[str, Levels]) -> dict[str, Levels]:
-    """Levels while requests waited: their mean is asked, the highest is no more than ever."""
+    """Levels while requests waited: one mean is asked, the highest is no more than ever."""
     waiting = gauges.get(WAITING)
     share = waiting.above_zero_share if waiting is not None else 0.0
     held, _ = _levels(replica.while_waiting, max(1, round(share * replica.samples)))
@@ -88,11 +88,13 @@ def _levels(
 def _level(told: Mapping[Stat, float], samples: int) -> Levels:
     """A gauge of which only the last value was asked stood still for what is known."""
     last = told.get(Stat.LAST, told.get(Stat.MEAN, next(iter(told.values()))))
+    mean = told.get(Stat.MEAN, last)
     low, high = told.get(Stat.LOW, last), told.get(Stat.HIGH, last)
     positive = 1.0 if low > 0 else 0.0 if high <= 0 else 0.5  # between: not asked
     return Levels(
         low=low,
-        mean=told.get(Stat.MEAN, last),
+        mean=mean,
+        usual=told.get(Stat.USUAL, mean),
         high=high,
         last=last,
         above_zero_share=min(1.0, told.get(Stat.ABOVE_ZERO, positive)),

@@ -122,7 +122,7 @@ def _at_most(w: Window, full: Levels, running: Levels) -> bool:
     """The batch was as full as it ever was, but for a slot between two requests."""
     ranks = signs.ranks(w)
     near = max(NEAR_CAP * ranks, NEAR_MOST_SHARE * running.high)
-    return signs.is_plateau(full, ranks) and full.mean >= running.high - near
+    return signs.is_plateau(full, ranks) and full.usual >= running.high - near
 
 
 def _lasts(w: Window, found: Queue) -> bool:
@@ -134,9 +134,9 @@ def _lasts(w: Window, found: Queue) -> bool:
 
 
 def while_waiting(w: Window, otherwise: float) -> float:
-    """The mean batch while requests waited, and not before or after; `otherwise`: hardly read."""
+    """The usual batch while requests waited, not before or after; `otherwise`: hardly read."""
     full = w.levels(RUNNING + WHILE_WAITING)
-    return full.mean if full is not None and full.samples >= FEW_WAITING else otherwise
+    return full.usual if full is not None and full.samples >= FEW_WAITING else otherwise
 
 
 def _held(w: Window) -> float:

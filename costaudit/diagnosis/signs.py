@@ -169,10 +169,10 @@ def _of_all_ranks(w: Window, knob: Value) -> Value:
 
 
 def is_plateau(levels: Levels, ranks: int) -> bool:
-    """Three readings or more that hardly differ: a limit, not a load."""
+    """Three readings or more, half of them at the highest or near: a limit, not a load."""
     few = 3
     near = max(1.0 * ranks, PLATEAU_SHARE * levels.high)
-    return levels.samples >= few and levels.high > 0 and levels.high - levels.mean <= near
+    return levels.samples >= few and levels.high > 0 and levels.high - levels.usual <= near
 
 
 def _sum(w: Window, name: str) -> float | None:

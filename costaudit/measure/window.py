@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from costaudit.facts.quantities import falls
+from costaudit.ground.stats import median
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,10 +31,14 @@ _WHILE = (RUNNING, "kv.usage_fraction")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """A gauge over the window. `above_zero_share` is the share of its readings above zero."""
+    """A gauge over the window. `above_zero_share` is the share of its readings above zero.
+
+    `usual` is their median: a limit shows in it, whatever falls short of it for a moment.
+    """
 
     low: float
     mean: float
+    usual: float
     high: float
     last: float
     above_zero_share: float
@@ -197,6 +202,7 @@ def levels_of(values: Sequence[float]) -> Levels:
     return Levels(
         low=min(values),
         mean=math.fsum(values) / len(values),
+        usual=median(values),
         high=max(values),
         last=values[-1],
         above_zero_share=sum(value > 0 for value in values) / len(values),

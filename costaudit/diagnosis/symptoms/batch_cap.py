@@ -2,7 +2,7 @@
 
 Why       `max_num_seqs` (by default, or by a recipe for one user) ends the batch before memory
           does. Every request beyond it waits, and each decode step reads all weights for few.
-Signature While requests waited the batch stayed at its known cap, or as full as it ever was; KV
+Signature While requests waited the batch was mostly at its known cap, or as full as it ever was; KV
           usage stayed below 0.7 (above, there is little room to raise the cap into); nothing was
           preempted. Where gauges were read too seldom: requests waited for a fifth of their time
           while the batch's mean context fills less than 0.7 of the cache.

@@ -34,6 +34,7 @@ class Stat(StrEnum):
     GROWN_IN_PARTS = "grown in parts"  # over restarts, and of those that were not there throughout
     LOW = "low"
     MEAN = "mean"
+    USUAL = "usual"  # the median
     HIGH = "high"
     LAST = "last"
     ABOVE_ZERO = "above zero"
@@ -48,6 +49,7 @@ _SIMPLE = {
     Stat.GROWN_IN_PARTS: "increase({n}[{w}])",
     Stat.LOW: "min_over_time({n}[{w}])",
     Stat.MEAN: "avg_over_time({n}[{w}])",
+    Stat.USUAL: "quantile_over_time(0.5, {n}[{w}])",
     Stat.HIGH: "max_over_time({n}[{w}])",
     Stat.LAST: "{n}",
     Stat.ABOVE_ZERO: "avg_over_time(({n} > bool 0)[{w}:{s}])",
@@ -55,14 +57,18 @@ _SIMPLE = {
     Stat.RESTARTS: "resets({n}[{w}])",
     Stat.AT_START: "({n} offset {w})",
 }
+_WHILE = {
+    Stat.MEAN: "avg_over_time(({held})[{w}:{s}])",
+    Stat.USUAL: "quantile_over_time(0.5, ({held})[{w}:{s}])",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """One statistic of one metric; `name` is the metric's on the wire.
 
-    With `while_names` it is the mean of the times at which those metrics, of the same labels, are
-    above zero; with `beside` only the targets that export that metric too.
+    With `while_names` it is the mean (or median) of the times at which those metrics, of the same
+    labels, are above zero; with `beside` only the targets that export that metric too.
     """
 
     name: str
@@ -107,7 +113,7 @@ def expression(ask: Ask, span: Span, apart: Sequence[str]) -> str:
     name = selected(ask.name, span)
     if ask.while_names:
         held = [name, *(f"({selected(other, span)} > 0)" for other in ask.while_names)]
-        inner = f"avg_over_time(({' and '.join(held)})[{window}:{step}])"
+        inner = _WHILE[ask.stat].format(held=" and ".join(held), w=window, s=step)
     else:
         inner = _SIMPLE[ask.stat].format(n=name, w=window, s=step)
     if ask.beside:

@@ -34,7 +34,8 @@ _STILL = ("kv.", "config.", "model.max_len", "prefix.hit_rate", "spec.", "lora."
 _MARKS = ("tokens.generation_total", "requests.completed_total", "latency.e2e.count")
 PROCESS_CPU = "process_cpu_seconds_total"  # every Python program has it, servers or not
 _COUNTED = ("requests.running", "requests.waiting")
-_WHILE_WAITING = ("requests.running", "kv.usage_fraction")
+# A batch's limit shows in its median, whatever falls short of it for a moment.
+_WHILE_WAITING = {"requests.running": Stat.USUAL, "kv.usage_fraction": Stat.MEAN}
 
 
 def labels_apart(known: Names) -> tuple[str, ...]:
@@ -85,6 +86,7 @@ def _of_metric(name: str, found: MetricName, part: str) -> Iterable[Ask]:
         if canonical in _COUNTED:
             yield Ask(name=name, stat=Stat.ABOVE_ZERO)
         if canonical == RUNNING:
+            yield Ask(name=name, stat=Stat.USUAL)
             yield Ask(name=name, stat=Stat.PRESENT)
     elif canonical.startswith(_STILL):
         yield Ask(name=name, stat=Stat.LAST)
@@ -93,7 +95,7 @@ def _of_metric(name: str, found: MetricName, part: str) -> Iterable[Ask]:
 def while_waiting(answers: Iterable[Answer], asks: Iterable[Ask], known: Names) -> list[Ask]:
     """How full the servers were while requests waited and others ran; nothing where none waited.
 
-    The mean alone: evaluations over the window with several metrics side by side cost the most.
+    One mean each: evaluations over the window with several metrics side by side cost the most.
     """
     canonical = {ask.name: name.canonical for ask in asks for name, _ in meant(ask.name, known)}
     queues = {
@@ -107,5 +109,7 @@ def while_waiting(answers: Iterable[Answer], asks: Iterable[Ask], known: Names) 
         own = [room for room in rooms if prefixes_of([room]) == prefixes_of([queue])]
         batches = [name for name in own if canonical[name] == RUNNING]
         held = (queue, *batches[:1])
-        found += [Ask(name=room, stat=Stat.MEAN, while_names=held) for room in own]
+        found += [
+            Ask(name=room, stat=_WHILE_WAITING[canonical[room]], while_names=held) for room in own
+        ]
     return found
