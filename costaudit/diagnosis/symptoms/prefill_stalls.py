@@ -26,6 +26,7 @@ from costaudit.diagnosis.stalls import (
     CHUNKED,
     EXPLAINED,
     FEW_PROMPTS,
+    LONG_FROM,
     LONG_TOKENS,
     above,
     gaps_a_prompt,
@@ -44,6 +45,7 @@ from costaudit.diagnosis.symptom import (
     Shows,
     Symptom,
 )
+from costaudit.target.target import Origin
 
 if TYPE_CHECKING:
     from costaudit.diagnosis.stalls import Stalls
@@ -87,7 +89,8 @@ def judge(w: Window) -> Answer:
     if chunked_off:
         return _by_gaps(w, near, _long(w, whole=True), _UNCUT)
     long = _long(w, whole=False)
-    if long.prompts and gaps_a_prompt(w, near, long.prompts) < ONE_A_PROMPT[0]:
+    least = ONE_A_PROMPT[0] * _steps_a_prompt(w)
+    if long.prompts and gaps_a_prompt(w, near, long.prompts) < least:
         return DoesNotShow(why="the long gaps are not of whole prompts' making")
     by_far = _by_gaps(w, far, long, _FAR)
     among = long_among_short(w)
@@ -165,15 +168,27 @@ def _long(w: Window, *, whole: bool) -> _Long:
     return _Long(prompts=0.0, mixed=False)
 
 
+def _steps_a_prompt(w: Window) -> float:
+    """Steps that a long prompt takes at least, by a budget that is known; else 1."""
+    prompts, budget = w.spread("req.prompt_tokens"), _known_budget(w)
+    count, tokens = above(prompts, LONG_FROM) if prompts is not None else (0.0, 0.0)
+    return max(1.0, tokens / count / budget) if count and budget else 1.0
+
+
+def _known_budget(w: Window) -> float:
+    """Tokens of a step by the server's or the user's word; 0: nobody told."""
+    budget = w.knobs.get("max_num_batched_tokens")
+    known = budget is not None and budget.origin in {Origin.EXPORTED, Origin.GIVEN}
+    return _number(budget.value) if known and budget is not None else 0.0
+
+
 def _particular(w: Window) -> tuple[str, tuple[str, ...], Confidence]:
     """The cause by the settings, as far as they are known."""
     chunked, prompts = w.knobs.get("chunked_prefill"), w.spread("req.prompt_tokens")
     if chunked is not None and chunked.value is False:
         return _OFF, _OFF_ACTIONS, Confidence.SURE
-    budget = w.knobs.get("max_num_batched_tokens")
     longest = prompts.between(1.0) if prompts is not None else None
-    known = budget is not None and budget.origin in {"exported", "given"}
-    if known and budget is not None and longest is not None and _number(budget.value) > longest[0]:
+    if longest is not None and _known_budget(w) > longest[0]:
         return _BUDGET, ("smaller-token-budget", "long-prefill-threshold"), Confidence.SURE
     return "", (), Confidence.LIKELY
 
