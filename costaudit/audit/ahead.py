@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from costaudit.ground.beside import Begun
 from costaudit.measure.tables import read_tables
 from costaudit.recording.recording import Recording
 
@@ -35,12 +36,12 @@ class Ahead:
     """
 
     def __init__(self, path: Path, reader: Executor) -> None:
-        self._tables = reader.submit(tables_of, path)
-        self._course = reader.submit(course_of, path)
+        self._tables = Begun(reader, tables_of, path)
+        self._course = Begun(reader, course_of, path)
 
     def is_reading(self) -> bool:
         """Whether the tables are still waited for."""
-        return not self._tables.done()
+        return self._tables.is_running()
 
     def tables(self) -> Tables:
         """The long tables of a model in this process."""

@@ -83,6 +83,7 @@ def _document(
     runs: list[Path], book: dict[str, Any], wanted: Format, other: Executor | None
 ) -> dict[str, Any]:
     from costaudit.cli.audit import audit_or_stored
+    from costaudit.ground.beside import Begun
     from costaudit.report.figure import wake_engine
     from costaudit.report.render import DRAWN
 
@@ -92,7 +93,7 @@ def _document(
 
         ahead = Ahead(runs[0], other)
     if other is not None and wanted in DRAWN:
-        other.submit(wake_engine)
+        Begun(other, wake_engine)
     if len(runs) == 1:
         return audit_or_stored(runs[0], **book, ahead=ahead)
     from costaudit.contrast.trend import trend

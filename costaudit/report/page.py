@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from costaudit.audit.document import TREND_SCHEMA
+from costaudit.ground.beside import Begun
 from costaudit.ground.shipped import shipped
 from costaudit.report import figures
 from costaudit.report.fact_rows import origin_facts
@@ -36,11 +37,10 @@ def html_page(document: Mapping[str, Any], other: Executor | None = None) -> str
     Raises:
         FileNotFoundError: the installation has no templates.
     """
-    drawn = other.submit(figures_of, document) if other is not None else None
+    drawn = Begun(other, figures_of, document)
     name, parts = _parts(document)
     layout = _layout(name)
-    charts = figures_of(document) if drawn is None else drawn.result()
-    return _laid_out(layout, document, charts=charts, **parts)
+    return _laid_out(layout, document, charts=drawn.result(), **parts)
 
 
 def _parts(document: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -111,11 +111,10 @@ def render(
 
 
 def _picture(document: Mapping[str, Any], name: str, form: Format, other: Executor | None) -> bytes:
+    from costaudit.ground.beside import Begun
     from costaudit.report.figure import picture
 
-    if other is None:
-        return picture(document, name, form)
-    return other.submit(picture, document, name, form).result()
+    return Begun(other, picture, document, name, form).result()
 
 
 def _console(document: Mapping[str, Any], *, width: int, colour: bool) -> str:
