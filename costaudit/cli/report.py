@@ -60,10 +60,8 @@ def report(
     book = {"price": price, "reserved_price": reserved_price, "prices": prices}
     with _helper(runs, wanted) as other:
         document = _document(runs, book, wanted, other)
-        if out is None:
-            text = render(document, wanted, part=part, other=other, **terminal())
-        else:
-            text = render(document, wanted, part=part, other=other)
+        look = terminal() if out is None else {}
+        text = render(document, wanted, part=part, other=other, **look)
     if out is None:
         typer.echo(text, nl=False, color=True)
     else:
@@ -93,7 +91,7 @@ def _document(
 
         ahead = Ahead(runs[0], other)
     if other is not None and wanted in DRAWN:
-        Begun(other, wake_engine)
+        Begun(other, wake_engine)  # nobody waits for it
     if len(runs) == 1:
         return audit_or_stored(runs[0], **book, ahead=ahead)
     from costaudit.contrast.trend import trend

@@ -175,11 +175,12 @@ def _steps_a_prompt(w: Window) -> float:
     return max(1.0, tokens / count / budget) if count and budget else 1.0
 
 
-def _known_budget(w: Window) -> float:
-    """Tokens of a step by the server's or the user's word; 0: nobody told."""
+def _known_budget(w: Window) -> float | None:
+    """Tokens of a step by the server's or the user's word; None: nobody told."""
     budget = w.knobs.get("max_num_batched_tokens")
-    known = budget is not None and budget.origin in {Origin.EXPORTED, Origin.GIVEN}
-    return _number(budget.value) if known and budget is not None else 0.0
+    if budget is None or budget.origin not in {Origin.EXPORTED, Origin.GIVEN}:
+        return None
+    return _number(budget.value)
 
 
 def _particular(w: Window) -> tuple[str, tuple[str, ...], Confidence]:
@@ -188,7 +189,8 @@ def _particular(w: Window) -> tuple[str, tuple[str, ...], Confidence]:
     if chunked is not None and chunked.value is False:
         return _OFF, _OFF_ACTIONS, Confidence.SURE
     longest = prompts.between(1.0) if prompts is not None else None
-    if longest is not None and _known_budget(w) > longest[0]:
+    budget = _known_budget(w)
+    if longest is not None and budget is not None and budget > longest[0]:
         return _BUDGET, ("smaller-token-budget", "long-prefill-threshold"), Confidence.SURE
     return "", (), Confidence.LIKELY
 
