@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from costaudit.cli import audit, catalogue, doctor, gate, main, profile, progres
 from costaudit.cli.options import bytes_of
 from costaudit.ground.errors import UsageError
 from costaudit.record.options import Progress
+from costaudit.whatif.scheduler import compiled
 
 SAMPLE = Path(__file__).parents[1] / "report" / "sample_audit.json"
 
@@ -163,6 +165,22 @@ def test_the_doctor_tells_what_would_help(capsys):
     for check in json.loads(capsys.readouterr().out):
         assert check["what"] in told
         assert check["state"] == "ok" or check["would_help"]
+
+
+def test_the_doctor_compiles_what_is_not_compiled_yet(capsys, monkeypatch):
+    made = []
+    monkeypatch.setattr(compiled, "kept", cache(lambda: bool(made)))
+    monkeypatch.setattr(compiled, "compile_for", made.append)
+    assert main.run(["doctor"]) == 0
+    assert "costaudit doctor --compile" in " ".join(capsys.readouterr().out.split())
+    for _ in range(2):
+        assert main.run(["doctor", "--compile"]) == 0
+    told = capsys.readouterr()
+    assert len(made) == told.err.count("compiling") == 1
+    assert told.out.count("simulator                    compiled") == 2
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    assert main.run(["doctor", "--compile"]) == 0
+    assert "pip install numba" in capsys.readouterr().out
 
 
 def test_lines_of_progress_come_at_most_every_ten_seconds(capsys):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from costaudit.traffic.traffic import Request
 from costaudit.whatif import serving
 from costaudit.whatif.scenario import Batching, Router
+from costaudit.whatif.schedule import nobody_in_records
 from costaudit.whatif.scheduler import compiled
 from costaudit.whatif.simulate import Relief, simulate
 
@@ -62,6 +63,17 @@ def test_so_do_replicas_that_advance_from_arrival_to_arrival(drawn, replicas):
     scenario = replace(drawn, traffic=traffic, replicas=replicas, router=Router.LEAST_LOAD)
     one, other = by_both(lambda: simulate(scenario))
     assert one == other
+
+
+@pytest.mark.slow
+@settings(max_examples=5, deadline=None)
+@given(scenarios(), st.sampled_from(Batching))
+def test_what_is_compiled_ahead_is_for_all_that_is_simulated(drawn, batching):
+    compiled.compile_for(nobody_in_records())
+    ahead = [set(function.overloads) for function in compiled.entry()]
+    by_both(lambda: simulate(replace(drawn, knobs=replace(drawn.knobs, batching=batching))))
+    assert [set(function.overloads) for function in compiled.entry()] == ahead
+    assert all(len(kinds) == 1 for kinds in ahead)
 
 
 def test_every_function_has_a_name_of_its_own():

@@ -88,6 +88,16 @@ def entry() -> Entry:
     return Entry(**{name: names[name] for name in Entry._fields})
 
 
+def compile_for(state: State) -> None:
+    """Compile all that is called from outside, for states of this kind, and keep it on disk."""
+    import numba
+
+    kind = numba.typeof(state)
+    further: dict[str, tuple[Any, ...]] = {"advance": (numba.float64,), "enqueue": (numba.int64,)}
+    for name, function in entry()._asdict().items():
+        function.compile((kind, *further.get(name, ())))
+
+
 def _keep(dispatcher: Any) -> None:
     """Let the code of an entry point be kept on disk; without a place for it, do without."""
     import numba
