@@ -109,6 +109,24 @@ def gaps_a_prompt(w: Window, found: Stalls, prompts: float) -> float:
     return found.gaps / (prompts * batch) if batch and prompts > 0 else 0.0
 
 
+def stalled_share(w: Window, found: Stalls, prompts: float) -> float | None:
+    """Seconds that a long prompt stops each sequence for, at least, over those of its own prefill.
+
+    Most of them where it is one step; a small part where the gaps are pauses of the machine, or a
+    few of its many chunks. None: the server does not time prefills, or no long one ended.
+    """
+    prefill, lengths = w.spread("latency.prefill"), w.spread("req.prompt_tokens")
+    gaps, batch = w.spread("latency.itl"), (signs.batch_mean(w) or 0.0) / signs.ranks(w)
+    if prefill is None or lengths is None or gaps is None or not batch or prompts <= 0:
+        return None
+    long = above(lengths, LONG_FROM)[0]
+    own_s = prefill.total - max(0.0, prefill.count - long) * found.usual_s
+    if long < 1 or own_s <= 0:
+        return None
+    stalled_s = found.time_share * gaps.total / (prompts * batch)
+    return stalled_s / (own_s / long)
+
+
 def above(spread: Spread, edge: float) -> tuple[float, float]:
     """Observations in buckets that begin at `edge` or later, and the least that they sum to."""
     count, least, low, before = 0.0, 0.0, 0.0, 0.0

@@ -63,6 +63,13 @@ def unchunked(rng):
     yield Traffic(clients=2, prompt=(1200, 1700), output=(2, 8), think_s=rng.uniform(0.2, 1.5))
 
 
+def held_whole(rng):
+    """The same where prompts are cut, but a budget holds each of them whole."""
+    _, *traffic = unchunked(rng)
+    yield Engine(budget=rng.choice((2048, 8192)), **{**speed(rng), "prefill_s": 2e-4})
+    yield from traffic
+
+
 def cut_small(rng):
     """The load of `unchunked`, its long prompts cut into many steps."""
     _, *traffic = unchunked(rng)
@@ -90,6 +97,7 @@ CASES = {
     capped: "batch-cap",
     starved: "kv-preemption",
     unchunked: "prefill-stalls",
+    held_whole: "prefill-stalls",
     cut_small: "healthy",
     caching_off: "prefix-caching-off",
     one_client: "client-limited",

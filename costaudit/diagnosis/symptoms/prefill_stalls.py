@@ -35,6 +35,7 @@ from costaudit.diagnosis.stalls import (
     long_step_share,
     prefill_tokens,
     prefills,
+    stalled_share,
     stalls,
 )
 from costaudit.diagnosis.symptom import (
@@ -55,6 +56,10 @@ TIME_SHARE = 0.1
 NEAR = 2.0  # times the usual gap
 TIME_SHARE_UNCUT = 0.05  # of gaps so near, where the server says that it does not cut prompts
 TIME_SHARE_NEAR = 1 / 6  # … and where it does not say, but each long prompt makes one of them
+MUCH_TIME = 0.3  # … or each prompt stops the others for most of its prefill
+# Of a prefill's own seconds that others are stopped for: less are pauses, or some of many chunks,
+# unless such gaps take much time; most, where a prompt is one step.
+SOME_STALLED, MOST_STALLED = 1 / 3, 0.5
 # Of such gaps: fewer are a pause of the machine, more are chunks. Bounds and share by the states
 # that tests/diagnosis/test_made_states.py draws.
 ONE_A_PROMPT = (0.45, 1.5)
@@ -72,6 +77,7 @@ class _Bar(NamedTuple):
 
 _FAR = _Bar(time_share=TIME_SHARE, most_gaps=CHUNKED)
 _NEAR = _Bar(time_share=TIME_SHARE_NEAR, most_gaps=ONE_A_PROMPT[1])
+_WHOLE = _Bar(time_share=MUCH_TIME, most_gaps=ONE_A_PROMPT[1])
 _UNCUT = _Bar(time_share=TIME_SHARE_UNCUT, most_gaps=math.inf, uncut=True)
 _OFF = "long prompts are prefilled whole, in one step each: chunked prefill is off"
 _OFF_ACTIONS = ("chunked-prefill", "smaller-token-budget")
@@ -92,10 +98,17 @@ def judge(w: Window) -> Answer:
     least = ONE_A_PROMPT[0] * _steps_a_prompt(w)
     if long.prompts and gaps_a_prompt(w, near, long.prompts) < least:
         return DoesNotShow(why="the long gaps are not of whole prompts' making")
-    by_far = _by_gaps(w, far, long, _FAR)
     among = long_among_short(w)
-    if isinstance(by_far, DoesNotShow) and among:
+    stalled = stalled_share(w, near, max(among, long.prompts))
+    if stalled is not None and stalled < SOME_STALLED and near.time_share < MUCH_TIME:
+        return DoesNotShow(why="the long gaps are far shorter than the prefills of long prompts")
+    by_far = _by_gaps(w, far, long, _FAR)
+    if not isinstance(by_far, DoesNotShow):
+        return by_far
+    if among:
         return _by_gaps(w, near, _Long(prompts=among, mixed=True), _NEAR)
+    if stalled is not None and stalled >= MOST_STALLED:
+        return _by_gaps(w, near, long, _WHOLE)
     return by_far
 
 
