@@ -94,6 +94,8 @@ def run(arguments: list[str]) -> int:
         return _complain("out of memory", hint, EXIT_TARGET)
     except Exception as err:  # noqa: BLE001 - the last line of defence: no traceback for a user
         return _unexpected(err)
+    if code == EXIT_INTERRUPTED:  # by Ctrl-C, which typer keeps to itself
+        return _complain("interrupted", "", EXIT_INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 

@@ -175,8 +175,9 @@ def test_ctrl_c_in_a_real_process():
         "import signal, time\nfrom costaudit.cli import main\n"
         # a shell starts background jobs with Ctrl-C ignored, and children inherit that
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "def wait(*_, **__):\n    print('ready', flush=True)\n    time.sleep(30)\n"
-        "main.app = wait\nimport sys\nsys.exit(main.run([]))\n"
+        "@main.app.command()\n"  # through typer, which has a way of its own with Ctrl-C
+        "def wait():\n    print('ready', flush=True)\n    time.sleep(30)\n"
+        "import sys\nsys.exit(main.run(['wait']))\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

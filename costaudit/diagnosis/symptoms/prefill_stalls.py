@@ -4,15 +4,16 @@ Why       Without chunked prefill, or with a token budget above the prompt, one 
           prompt, and every sequence in the batch waits for that step.
 Signature Gaps between tokens of four times the usual take a tenth of decode time or more (where the
           server says that it does not cut prompts: twice, and a twentieth; where it does not say,
-          but long prompts come among short ones: twice, and a sixth). Each sequence sees
-          about one of them for each long prompt (those far above the median, else all where 512
-          tokens or more are computed for a prompt), so a prompt is one step. Of few prompts: where
-          the server says that it does not cut them, steps of 512 tokens or more count too, and
-          where they are most of all steps nothing else need be seen; where it does not say, fewer
-          than three prompts make it possible only.
-Not       Gaps that prompts do not explain; many gaps for each prompt, which is then cut already
-          (see decode-stutter); long prompts alike while prefix caching is off (see
-          prefix-caching-off: first spare the work, then schedule it).
+          but long prompts come among short ones: twice, and a sixth; or they stop the others for
+          most of their own prefill: twice, and 30 %). Each sequence sees about one of them for each
+          long prompt (those far above the median, else all where 512 tokens or more are computed
+          for a prompt), so a prompt is one step. Of few prompts: where the server says that it does
+          not cut them, steps of 512 tokens or more count too, and where they are most of all steps
+          nothing else need be seen; where it does not say, fewer than three prompts make it
+          possible only.
+Not       Gaps that prompts do not explain, or of a small part of their prefills' time; many gaps
+          for each prompt, which is then cut already (see decode-stutter); long prompts alike while
+          prefix caching is off (see prefix-caching-off: first spare the work, then schedule it).
 Sources   vllm-project/vllm#21495, #8086, #7604, PR #33743.
 """
 
@@ -81,6 +82,7 @@ _WHOLE = _Bar(time_share=MUCH_TIME, most_gaps=ONE_A_PROMPT[1])
 _UNCUT = _Bar(time_share=TIME_SHARE_UNCUT, most_gaps=math.inf, uncut=True)
 _OFF = "long prompts are prefilled whole, in one step each: chunked prefill is off"
 _OFF_ACTIONS = ("chunked-prefill", "smaller-token-budget")
+_NOT_THEIRS = "the long gaps are not of whole prompts' making"
 _BUDGET = "the token budget of a step holds a long prompt whole, so it is prefilled in one step"
 
 
@@ -94,20 +96,21 @@ def judge(w: Window) -> Answer:
         return CannotTell(because="the server does not time the gaps between tokens")
     if chunked_off:
         return _by_gaps(w, near, _long(w, whole=True), _UNCUT)
-    long = _long(w, whole=False)
-    least = ONE_A_PROMPT[0] * _steps_a_prompt(w)
-    if long.prompts and gaps_a_prompt(w, near, long.prompts) < least:
-        return DoesNotShow(why="the long gaps are not of whole prompts' making")
-    among = long_among_short(w)
+    return _by_either(w, far, near)
+
+
+def _by_either(w: Window, far: Stalls, near: Stalls) -> Answer:
+    """Nobody says that prompts are not cut: gaps far above the usual, or near ones of prompts."""
+    long, among = _long(w, whole=False), long_among_short(w)
     stalled = stalled_share(w, near, max(among, long.prompts))
-    if stalled is not None and stalled < SOME_STALLED and near.time_share < MUCH_TIME:
-        return DoesNotShow(why="the long gaps are far shorter than the prefills of long prompts")
+    pauses = stalled is not None and stalled < SOME_STALLED and near.time_share < MUCH_TIME
+    least = ONE_A_PROMPT[0] * _steps_a_prompt(w)
+    if pauses or (long.prompts and gaps_a_prompt(w, near, long.prompts) < least):
+        return DoesNotShow(why=_NOT_THEIRS)
     by_far = _by_gaps(w, far, long, _FAR)
-    if not isinstance(by_far, DoesNotShow):
-        return by_far
-    if among:
+    if isinstance(by_far, DoesNotShow) and among:
         return _by_gaps(w, near, _Long(prompts=among, mixed=True), _NEAR)
-    if stalled is not None and stalled >= MOST_STALLED:
+    if isinstance(by_far, DoesNotShow) and stalled is not None and stalled >= MOST_STALLED:
         return _by_gaps(w, near, long, _WHOLE)
     return by_far
 
@@ -120,7 +123,7 @@ def _by_gaps(w: Window, found: Stalls, long: _Long, bar: _Bar) -> Answer:
         return DoesNotShow(why="no long prompts were prefilled")
     gaps = gaps_a_prompt(w, found, count)
     if not EXPLAINED <= gaps <= bar.most_gaps:
-        return DoesNotShow(why="the long gaps are not of whole prompts' making")
+        return DoesNotShow(why=_NOT_THEIRS)
     if not long.mixed and not chunked_off and needless.spare_first(w):
         return CannotTell(because="prefix caching is off: some of the prefills may be needless")
     evidence = (
