@@ -21,9 +21,11 @@ from predicting.collect import Plan, collect
 from predicting.judge import judge, misses, summary
 from predicting.table import as_json, as_text
 
+from costaudit.ground.errors import UsageError
+
 
 def main() -> int:
-    """Print predicted beside measured; 1 where a bar is missed."""
+    """Print predicted beside measured; 1 where a bar is missed, 2 where the list is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("changes", type=Path, help="the list, a TOML file")
     parser.add_argument("--folder", type=Path, help="where runs are kept (a temporary one)")
@@ -32,7 +34,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="costaudit-bench-predict-"))
-    changes = read_changes(asked.changes, folder)
+    try:
+        changes = read_changes(asked.changes, folder)
+    except UsageError as why:
+        print(f"{why.message}\n{why.hint}".rstrip(), file=sys.stderr)
+        return 2
     plan = Plan(changes=changes, folder=folder, runs=asked.runs, tell=_told)
     collect(plan, only=asked.only)
     rows = judge(changes, folder)

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from costaudit.ground.errors import CostauditError
 from costaudit.record.probing.attach import find
 from costaudit.record.probing.options import Limits, ServerOptions
 from costaudit.record.probing.profile import record_server
@@ -100,7 +101,8 @@ def _lines(folder: Path, baseline: Baseline, change: str) -> Path:
 def _baseline(plan: Plan, baseline: Baseline) -> None:
     """The recording and the runs before any change first: nothing of a change is known then.
 
-    A server that does not come up with some flags is told of; the others are measured still.
+    A server that does not come up with some flags, or fails, is told of; the others are measured
+    still.
     """
     refused = _parts("running").ServerFailedError
     for flags, changes in servers_of(baseline).items():
@@ -113,6 +115,8 @@ def _baseline(plan: Plan, baseline: Baseline) -> None:
                 run(plan, baseline, server, flags)
         except refused as why:
             plan.tell(f"{baseline.name}, {' '.join(flags)}: vLLM did not start: {why}")
+        except CostauditError as why:
+            plan.tell(f"{baseline.name}, {' '.join(flags)}: not measured: {why.message}")
 
 
 def servers_of(baseline: Baseline) -> dict[tuple[str, ...], list[Change]]:

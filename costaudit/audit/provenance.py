@@ -64,7 +64,7 @@ def provenance_section(
         "created_utc": str(meta.get("created", "")),
         "command": command or None,
         "recording": recording.path.name,
-        "weights": target.weights,
+        "weights": target.weights or None,
     }
     for package in ("python", "torch", "transformers"):
         if package in versions and versions[package].value is not None:

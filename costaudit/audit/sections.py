@@ -43,7 +43,7 @@ def target_section(target: Target) -> dict[str, Any]:
         "engine": target.engine,
         "engine_version": target.engine_version,
         "model": target.model,
-        "weights": target.weights,
+        "weights": target.weights or None,
         "dtype": target.dtype,
         "knobs": {name: value_section(knob) for name, knob in sorted(target.knobs.items())},
         "shape": {k: list(v) if isinstance(v, tuple) else v for k, v in shape.items()},

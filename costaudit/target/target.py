@@ -36,7 +36,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The audited thing. `weights`: "trained", "random" or "dummy"; speed does not depend on it.
+    """The audited thing.
+
+    `weights`: "trained", "random" or "dummy", on which speed does not depend; "" where nobody can
+    tell, as of a server's.
 
     `shape` is None where a server does not tell and nobody gave it.
     """

@@ -215,7 +215,7 @@ def _assumed(endpoint: Endpoint, listed: Listed, model: str) -> Found:
         engine=owner or "openai-compatible",
         engine_version="",
         model=model,
-        weights="trained",
+        weights="",
         dtype="",
         shape=None,
     )

@@ -79,7 +79,7 @@ def _target(
         engine=engine,
         engine_version=told.version,
         model=model,
-        weights="trained",
+        weights="",
         dtype=told.dtype,
         shape=shape,
         knobs=settings(engine, told, given),
