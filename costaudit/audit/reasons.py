@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 NO_COMMAND = "it was not recorded from a command line, or by a costaudit that kept none"
 NO_CONTRACTS = "ways to pay are compared from a traffic log; an audit of one workload has none"
 NO_LATENCY = "no request of the workload shows it: answers have one token"
+NO_WEIGHTS = "a server does not tell whether its weights are trained; its speed does not either"
 NO_PRICE = "no price is known for this device; give one with --price"
 
 
@@ -28,6 +29,8 @@ def reasons(document: Mapping[str, Any], measured: Mapping[str, str]) -> dict[st
             for name in ("ttft_s", "itl_s")
         },
         "provenance.command": NO_COMMAND,
+        "provenance.weights": NO_WEIGHTS,
+        "target.weights": NO_WEIGHTS,
         "steptime": "no held-out probe was recorded",
         **measured,
     }

@@ -59,12 +59,14 @@ BATCHES = (((100, 20), (50, 40), (80, 10), (30, 5)), ((60, 30), (120, 8), (40, 4
 PREFIX_TOKENS = 16
 
 
-def write_run(path: Path, *, device: str = "cpu", held_out_error: float = 0.0) -> Path:
+def write_run(
+    path: Path, *, device: str = "cpu", held_out_error: float = 0.0, weights: str = "random"
+) -> Path:
     """The recording; `held_out_error` makes held-out steps slower than the truth by that share."""
     with Recording.create(path) as recording:
         recording.set_meta(kind="profile", costaudit="0", created="2026-01-01T00:00:00+00:00")
         recording.plan([Task(id="all", kind="all", spec={})])
-        recording.add(*_facts(device), Instrument(meter="nvml", state=State.OFF, why="a CPU"))
+        recording.add(*_facts(device, weights), Instrument(meter="nvml", state=State.OFF, why="a CPU"))
         for number in range(3):
             slower = 1 + 0.02 * number
             recording.add(*_steps(number, slower, held_out_error), *_replay(number, slower))
@@ -72,13 +74,13 @@ def write_run(path: Path, *, device: str = "cpu", held_out_error: float = 0.0) -
     return path
 
 
-def _facts(device: str) -> list[Fact]:
+def _facts(device: str, weights: str) -> list[Fact]:
     target = Target(
         kind="in-process",
         engine="transformers",
         engine_version="5.0",
         model="synthetic",
-        weights="random",
+        weights=weights,
         dtype="float32",
         shape=SHAPE,
         knobs={

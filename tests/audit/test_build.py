@@ -94,6 +94,14 @@ def test_both_conventional_orders_are_priced(document):
         assert all(math.isfinite(usd) for usd in order["usd_path"])
 
 
+def test_weights_that_nobody_told_of_are_unknown(tmp_path):
+    path = write_run(tmp_path / "run.costaudit", weights="")
+    document = build_audit(path, options=PRICED)
+    told = {one["what"] for one in document["unknown"] if "weights are trained" in one["why"]}
+    assert told == {"target.weights", "provenance.weights"}
+    assert document["target"]["weights"] is document["provenance"]["weights"] is None
+
+
 def test_without_a_price_device_seconds_speak(tmp_path):
     path = write_run(tmp_path / "gpu.costaudit", device="cuda")
     with Recording.resume(path) as recording:  # a device that no price list knows
