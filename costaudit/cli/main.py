@@ -79,8 +79,7 @@ def run(arguments: list[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows ASCII only
     try:
-        code = app(arguments, prog_name="costaudit", standalone_mode=False, obj=arguments)
-        sys.stdout.flush()
+        return _called(arguments)
     except CostauditError as err:
         return _complain(err.message, err.hint, err.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -94,8 +93,14 @@ def run(arguments: list[str]) -> int:
         return _complain("out of memory", hint, EXIT_TARGET)
     except Exception as err:  # noqa: BLE001 - the last line of defence: no traceback for a user
         return _unexpected(err)
-    if code == EXIT_INTERRUPTED:  # by Ctrl-C, which typer keeps to itself
-        return _complain("interrupted", "", EXIT_INTERRUPTED)
+
+
+def _called(arguments: list[str]) -> int:
+    """Typer's answer, except where it keeps Ctrl-C to itself."""
+    code = app(arguments, prog_name="costaudit", standalone_mode=False, obj=arguments)
+    sys.stdout.flush()
+    if code == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
 
 

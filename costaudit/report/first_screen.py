@@ -42,13 +42,19 @@ def _verdict(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) 
     """One sentence: what a million tokens costs, what of it is waste, what the plan leaves."""
     bill, path = document["bill"], document["order"].get("best_path") or []
     cost = figures.per_million(bill["usd_per_1m_tokens"], bill.get("gpu_s_per_1m_tokens"))
-    waste = bill_rows.shares_by_kind(slices)[bill_rows.WASTE]
-    part = "all" if waste > 1 else figures.percent(waste)  # the model may count more than was paid
-    paid = f"A million tokens costs {cost}, {part} of it waste with a name"
+    paid = f"A million tokens costs {cost}, {_wasted(slices)} of it waste with a name"
     if not path:
         return f"{paid}; no step of the playbook is sure to lower it."
     steps = "one step brings" if len(path) == 1 else f"{_number(len(path))} steps bring"
     return f"{paid}; {steps} it to {path_cost(path[-1])}."
+
+
+def _wasted(slices: Sequence[bill_rows.SliceRow]) -> str:
+    """The part that is waste; the model may count more than was paid."""
+    waste = bill_rows.shares_by_kind(slices)[bill_rows.WASTE]
+    if bill_rows.ideal_text(slices) == figures.UNKNOWN:  # and is part of a slice of waste
+        return "an unknown part"
+    return "all" if waste > 1 else figures.percent(waste)
 
 
 def _amounts(document: Mapping[str, Any]) -> tuple[Amount, ...]:

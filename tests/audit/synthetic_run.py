@@ -66,7 +66,9 @@ def write_run(
     with Recording.create(path) as recording:
         recording.set_meta(kind="profile", costaudit="0", created="2026-01-01T00:00:00+00:00")
         recording.plan([Task(id="all", kind="all", spec={})])
-        recording.add(*_facts(device, weights), Instrument(meter="nvml", state=State.OFF, why="a CPU"))
+        recording.add(
+            *_facts(device, weights), Instrument(meter="nvml", state=State.OFF, why="a CPU")
+        )
         for number in range(3):
             slower = 1 + 0.02 * number
             recording.add(*_steps(number, slower, held_out_error), *_replay(number, slower))

@@ -85,6 +85,19 @@ def test_random_weights_are_said_and_trained_ones_are_not(form):
 
 
 @pytest.mark.parametrize("form", TEXTS)
+def test_work_at_the_speed_of_light_is_not_called_waste_where_it_cannot_be_told(form):
+    document, inside = sample(), "kernel_inefficiency"
+    for part in document["bill"]["slices"][:3]:
+        part |= {"share": None, "gpu_s": None, "usd_per_1m": None, "why": "no", "inside": inside}
+    document["bill"]["slices"][3]["share"] += 0.129
+    text = words(document, form)
+    assert "94 % is waste with a name or work at the speed of light" in text
+    assert "94 % of it waste" not in text
+    if form is Format.HTML:
+        assert "an unknown part of it waste with a name; four steps bring" in text
+
+
+@pytest.mark.parametrize("form", TEXTS)
 def test_a_stale_price_is_said(form):
     document = sample()
     assert "stale" not in words(document, form)
