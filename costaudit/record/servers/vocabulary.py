@@ -52,7 +52,8 @@ class Vocabulary:
         """The prompt made of the drawn units."""
         if not self.words:
             return tuple(drawn)
-        return "".join(f" {self.words[unit]}" for unit in drawn)
+        words = self.words
+        return " " + " ".join([words[unit] for unit in drawn])
 
 
 def vocabulary_of(found: Found, tokenizer: Path | None) -> Vocabulary:
