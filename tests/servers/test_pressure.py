@@ -49,7 +49,7 @@ def profiled(server, folder):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "costaudit", "profile", server.base_url, "--pressure"),
-            *("--probe", str(probe), "--seconds", "40", "--price", "0.05", "--json"),
+            *("--probe", str(probe), "--seconds", "80", "--price", "0.05", "--json"),
             *("-o", str(path)),
         ],
         check=False,
