@@ -42,3 +42,5 @@ def compile_simulator(tell: Callable[[str], None]) -> None:
         tell("compiling the simulator: once, some 15 s")
         compiled.compile_for(nobody_in_records())
         compiled.kept.cache_clear()
+        if not compiled.kept():
+            tell("it cannot be kept: XDG_CACHE_HOME may name a folder that can be written")

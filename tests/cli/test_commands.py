@@ -178,6 +178,9 @@ def test_the_doctor_compiles_what_is_not_compiled_yet(capsys, monkeypatch):
     told = capsys.readouterr()
     assert len(made) == told.err.count("compiling") == 1
     assert told.out.count("simulator                    compiled") == 2
+    monkeypatch.setattr(compiled, "kept", cache(lambda: False))
+    assert main.run(["doctor", "--compile"]) == 0
+    assert "cannot be kept" in capsys.readouterr().err
     monkeypatch.setattr(compiled, "available", lambda: False)
     assert main.run(["doctor", "--compile"]) == 0
     assert "pip install numba" in capsys.readouterr().out
