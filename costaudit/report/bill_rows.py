@@ -60,10 +60,14 @@ def shares_by_kind(rows: Sequence[SliceRow]) -> dict[str, float]:
     return sums
 
 
+def ideal_is_known(rows: Sequence[SliceRow]) -> bool:
+    """Where it is not, work at the speed of light is part of a slice of waste."""
+    return any(row.kind == IDEAL and row.share is not None for row in rows)
+
+
 def ideal_text(rows: Sequence[SliceRow]) -> str:
     """The share of work at the speed of light; unknown where none of its slices is known."""
-    known = [row.share for row in rows if row.kind == IDEAL and row.share is not None]
-    return figures.percent(sum(known) if known else None)
+    return figures.percent(shares_by_kind(rows)[IDEAL] if ideal_is_known(rows) else None)
 
 
 def slice_title(identity: str) -> str:

@@ -52,7 +52,7 @@ def _verdict(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) 
 def _wasted(slices: Sequence[bill_rows.SliceRow]) -> str:
     """The part that is waste; the model may count more than was paid."""
     waste = bill_rows.shares_by_kind(slices)[bill_rows.WASTE]
-    if bill_rows.ideal_text(slices) == figures.UNKNOWN:  # and is part of a slice of waste
+    if not bill_rows.ideal_is_known(slices):
         return "an unknown part"
     return "all" if waste > 1 else figures.percent(waste)
 

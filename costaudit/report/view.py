@@ -174,7 +174,7 @@ def _summary(document: Mapping[str, Any], slices: Sequence[bill_rows.SliceRow]) 
             f"Of each {whole}, {ideal} buys work at the speed of light and the rest is waste with "
             f"a name; the model counts {figures.percent(-left)} more than was paid."
         )
-    if bill_rows.ideal_text(slices) == figures.UNKNOWN:  # and is part of a slice of waste
+    if not bill_rows.ideal_is_known(slices):
         return (
             f"Of each {whole}, {figures.percent(waste)} is waste with a name or work at the speed "
             f"of light, which cannot be told apart; {figures.percent(left)} is unexplained."

@@ -74,7 +74,8 @@ def _says(document: Mapping[str, Any]) -> str:
     text = f"work at the speed of light is {bill_rows.ideal_text(rows)}"
     if wasted:
         most = max(wasted, key=lambda row: row.share or 0.0)
-        text += f"; the largest waste is {most.title.lower()}, {most.share_text}"
+        part = "waste" if bill_rows.ideal_is_known(rows) else "part with a name"
+        text += f"; the largest {part} is {most.title.lower()}, {most.share_text}"
     text = figures.sentence(text).rstrip(".")
     return f"{text}; {figures.percent(sums[bill_rows.OPEN])} is unexplained."
 
