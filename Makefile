@@ -81,14 +81,19 @@ $(BIN)/python:
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 	  echo "no virtual environment could be made; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
-# A stamp is older than a changed pyproject.toml or constraints.txt, and pip runs again.
-$(VENV)/.local: pyproject.toml constraints.txt | $(BIN)/python
+# A stamp is older than a change of what is installed or compiled, and pip runs again.
+INSTALLED := pyproject.toml constraints.txt hatch_build.py \
+  $(wildcard costaudit/record/client/native/*)
+
+$(VENV)/.local: $(INSTALLED) | $(BIN)/python
 	@echo "installing costaudit, torch and transformers into $(VENV): once, a few minutes"
 	@$(PIP) install -c constraints.txt -e '.[local]'
+	@$(BIN)/python -m compileall -q costaudit  # a start-up takes half the time
 	@$(BIN)/costaudit doctor --compile >/dev/null || true  # without it, plans are interpreted
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.dev: $(INSTALLED) | $(BIN)/python
 	@echo "installing costaudit and what its tests need into $(VENV): once, a few minutes"
 	@$(PIP) install -c constraints.txt -e '.[local,dev]'
+	@$(BIN)/python -m compileall -q costaudit
 	@touch $@ $(VENV)/.local

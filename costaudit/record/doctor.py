@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from costaudit.record.client.wire import COMPILED
 from costaudit.record.meters.dcgm import DEFAULT_URL, URL_VARIABLE
 from costaudit.record.meters.dcgm import METER as DCGM
 from costaudit.record.meters.host import cpu_model, host_memory, usable_cores
@@ -49,6 +50,7 @@ def examine(place: Path | None = None) -> tuple[Check, ...]:
         _package("transformers"),
         _cpu(),
         _timer(),
+        _client(),
         _memory(),
         _disk(place or Path()),
     )
@@ -104,6 +106,18 @@ def _of_instrument(row: Instrument) -> Check:
         state=row.state,
         detail=row.why or "works",
         would_help="" if fine else _GPU_HELP.get(row.meter, ""),
+    )
+
+
+def _client() -> Check:
+    """What takes up a server's events."""
+    if COMPILED:
+        return Check(what="client", state=State.OK, detail="its receiving is compiled")
+    return Check(
+        what="client",
+        state=State.ABSENT,
+        detail="it receives in Python, which costs more CPU time per token",
+        would_help="a C compiler and Python's headers, then install costaudit again",
     )
 
 

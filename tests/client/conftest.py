@@ -9,6 +9,21 @@ import subprocess
 
 import pytest
 
+from costaudit.record.client import alike, chunks, exchange, http1, inbox, poller, pool, wire
+
+
+@pytest.fixture(params=["compiled", "python"])
+def either_wire(request, monkeypatch):
+    """Once with what was compiled, once with what stands in for it in Python."""
+    if request.param == "compiled":
+        if not wire.COMPILED:
+            pytest.skip("the client's C was not compiled: no C compiler at installation")
+        return
+    monkeypatch.setattr(exchange, "Inbox", inbox.Inbox)
+    monkeypatch.setattr(pool, "Poller", poller.Poller)
+    monkeypatch.setattr(http1, "whole_chunks", chunks.whole_chunks)
+    monkeypatch.setattr(alike, "alike", chunks.alike)
+
 
 @pytest.fixture(scope="session")
 def truth_server(checkout, parts):

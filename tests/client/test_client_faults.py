@@ -27,7 +27,7 @@ from costaudit.ground.errors import UsageError
 from costaudit.record.client.load import Endpoint, Rung
 from costaudit.record.client.run import run_rung
 
-pytestmark = pytest.mark.slow  # all of it together
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("either_wire")]
 
 
 def only(script, **options):

@@ -92,7 +92,7 @@ def test_a_clock_that_was_set():
 
 @pytest.mark.slow
 def test_an_overloaded_client_says_so_and_a_paced_one_does_not(truth_server):
-    with serving(truth_server, "-t", 0, "-i", 0, "-n", 64) as truth:
+    with serving(truth_server, "-t", 0, "-i", 0, "-n", 64, "-b") as truth:
         flooded = run(truth.url, streams=64, requests=3_000)
     with serving(truth_server, "-t", 100, "-i", 20, "-n", 32) as truth:
         paced = run(truth.url, streams=8, requests=24, tokens=32)

@@ -18,6 +18,8 @@ from costaudit.record.client.address import proxy_of, read_url
 from costaudit.record.client.faults import Http2OnlyError
 from costaudit.record.client.loop import Loop
 
+pytestmark = pytest.mark.usefixtures("either_wire")
+
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):

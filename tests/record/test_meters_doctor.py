@@ -32,7 +32,7 @@ def test_everything_that_is_missing_says_what_would_help(tmp_path: Path) -> None
 def test_it_covers_all_that_a_recording_uses(tmp_path: Path) -> None:
     assert {
         *("NVML", "NVTX", "nsys", "torch", "CUDA in torch", "transformers"),
-        *("CPU", "timers", "memory", "disk"),
+        *("CPU", "timers", "client", "memory", "disk"),
     } <= set(_checks(tmp_path))
 
 

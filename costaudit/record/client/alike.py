@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from costaudit.record.client.wire import alike
 from costaudit.record.dialects.dialect import OUTPUT, Chunk
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 FEWEST = 8  # pieces from which it is worth to look
 _LOOK_AT = 4  # events that begin otherwise: a role, an empty text, an escape
 _HEAD, _TAIL = b"data: ", b"\n\n"
-_CONTROL = bytes(range(32))  # none of these may stand in a string of JSON as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def run_of(dialect: Dialect, pieces: Sequence[bytes]) -> Run | None:
         parts = _around(piece, dialect.texts)
         if parts is not None:
             chunk = dialect.read(piece[len(_HEAD) : -len(_TAIL)])
-            count = _count(pieces[first:], *parts) if _plain(chunk) else 0
+            count = alike(pieces, first, *parts) if _plain(chunk) else 0
             return Run(first, count, chunk) if count >= FEWEST else None
     return None
 
@@ -67,35 +67,3 @@ def _around(piece: bytes, names: Sequence[bytes]) -> tuple[bytes, bytes] | None:
 def _plain(chunk: Chunk) -> bool:
     """It is output and says nothing else but a number of tokens, the same for every text."""
     return chunk is OUTPUT or (chunk.output and chunk == Chunk(output=True, tokens=chunk.tokens))
-
-
-def _count(pieces: Sequence[bytes], before: bytes, behind: bytes) -> int:
-    """How many of the pieces, in a row, are `before`, a text, `behind`."""
-    count, least = len(pieces), len(before) + len(behind)
-
-    def fits(piece: bytes) -> bool:
-        return len(piece) > least and piece.startswith(before) and piece.endswith(behind)
-
-    while count and not fits(pieces[count - 1]):  # what ends a stream
-        count -= 1
-    start, stop = len(before), -len(behind)
-    texts = [piece[start:stop] for piece in pieces[:count]]
-    again = before + (behind + before).join(texts) + behind
-    if again == b"".join(pieces[:count]) and _strings(texts):
-        return count
-    checked = zip(pieces[:count], texts, strict=True)
-    wrong = (n for n, (piece, text) in enumerate(checked) if not (fits(piece) and _strings([text])))
-    return next(wrong, 0)
-
-
-def _strings(texts: Sequence[bytes]) -> bool:
-    """Each may stand between quotes of JSON, as valid UTF-8, and is not empty."""
-    said = b" ".join(texts)
-    plain = said.replace(b"\\n", b"")  # an escape of which others cannot be a part
-    if b'"' in said or b"\\" in plain or len(said.translate(None, _CONTROL)) != len(said):
-        return False
-    try:
-        said.decode()
-    except UnicodeDecodeError:
-        return False
-    return all(texts)

@@ -10,29 +10,25 @@ import struct
 import termios
 from typing import TYPE_CHECKING
 
+from costaudit.record.client.poller import CONTROL_BYTES, READ_BYTES
+
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
 
     from costaudit.record.client.address import Address
     from costaudit.record.client.exchange import Exchange
 
-    Received = tuple[bytes, list[tuple[int, int, bytes]], int, object]  # of `socket.recvmsg`
-
 # Linux's number where this Python does not name it. The kernel stamps each segment on arrival
 # (CLOCK_REALTIME); a read returns the stamp of the last segment in it. See socket(7).
 SO_TIMESTAMPNS = getattr(socket, "SO_TIMESTAMPNS", 35)
-READ_BYTES = 65_536
-CONTROL_BYTES = 64  # room for one struct timespec with its header
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 
 
 class Connection:
     """A connection that can be opened again and again; it carries one exchange at a time.
 
-    `ready`: open, handshake done; `read` is then the socket's own `recvmsg`, for those in a hurry,
-    where what it gives needs no more work (no TLS). `served` counts answers since it was opened,
-    `free_ns` is when it last became free (a kernel stamp where there is one).
+    `ready`: open, handshake done. `served` counts answers since it was opened, `free_ns` is when it
+    last became free (a kernel stamp where there is one).
     """
 
     __slots__ = (
@@ -47,7 +43,6 @@ class Connection:
         "host",
         "mask",
         "out",
-        "read",
         "ready",
         "served",
         "since_ns",
@@ -63,7 +58,6 @@ class Connection:
         self.out = memoryview(b"")
         self.mask = 0
         self.ready = False
-        self.read: Callable[[int, int], Received] | None = None
         self.served = 0
         self.free_ns = 0
         self.since_ns = 0  # when it began to connect
@@ -98,18 +92,22 @@ class Connection:
         self._tls = None
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
+    @property
+    def encrypted(self) -> bool:
+        """What comes over the socket has to be decrypted."""
+        return self.context is not None
+
     def progress(self) -> int:
         """Go on connecting. 0 when `ready`, else the epoll events to wait for.
 
         Raises:
             OSError: it failed; `ssl.SSLError` is one.
         """
-        sock = self._open_socket()
+        sock = self.open_socket()
         if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise OSError(code, os.strerror(code))
         if self.context is None:
             self.ready = True
-            self.read = sock.recvmsg
             return 0
         return self._handshake(self.context, sock)
 
@@ -145,7 +143,7 @@ class Connection:
             self._flush_tls()
             return not self.out
         try:
-            done = self._open_socket().send(data)
+            done = self.open_socket().send(data)
         except BlockingIOError:
             done = 0
         if done == len(data):
@@ -161,7 +159,7 @@ class Connection:
         """
         while self.out:
             try:
-                self.out = self.out[self._open_socket().send(self.out) :]
+                self.out = self.out[self.open_socket().send(self.out) :]
             except BlockingIOError:
                 return False
         return True
@@ -175,7 +173,7 @@ class Connection:
             OSError: the connection is gone.
         """
         try:
-            data, control, _, _ = self._open_socket().recvmsg(READ_BYTES, CONTROL_BYTES)
+            data, control, _, _ = self.open_socket().recvmsg(READ_BYTES, CONTROL_BYTES)
         except BlockingIOError:
             return None
         stamp = control[0][2] if control else b""
@@ -218,7 +216,12 @@ class Connection:
         (count,) = struct.unpack("=i", fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0\0\0\0"))
         return bool(count > 0)
 
-    def _open_socket(self) -> socket.socket:
+    def open_socket(self) -> socket.socket:
+        """The socket.
+
+        Raises:
+            OSError: there is none.
+        """
         if self.sock is None:
             raise OSError("the connection is closed")
         return self.sock
@@ -227,6 +230,6 @@ class Connection:
         """Close at once; the other side sees that nobody listens any more."""
         if self.sock is not None:
             self.sock.close()
-        self.sock, self.fd, self.ready, self.read = None, -1, False, None
+        self.sock, self.fd, self.ready = None, -1, False
         self._tls = None
         self.out = memoryview(b"")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from itertools import accumulate
-from itertools import count as count_from
-from operator import add
+
+from costaudit.record.client.wire import whole_chunks
 
 HEAD_BYTES = 65_536  # a longer head is no answer of a model server
 _LINE_BYTES = 4_096  # of a chunk's size and extensions, or one trailer
 _SIZE_DIGITS = 16
-_KNOWN_SIZES = 4_096
-_MANY_BYTES = 2_048  # of chunks, from which they are split at once
-_LINE_END = re.compile(rb"\r\n")
 _SPACE = b" \t"
 
 
@@ -74,19 +69,6 @@ def _interpret(version: bytes, status: int, headers: dict[str, str]) -> Head:
         length = int(given)
     keeps = keeps and (chunked or length is not None)
     return Head(status=status, headers=headers, keeps_alive=keeps, chunked=chunked, length=length)
-
-
-class _Sizes(dict[bytes, int]):
-    """Chunk sizes by how they are written: a server writes few different ones."""
-
-    def __missing__(self, line: bytes) -> int:
-        size = int(line, 16)
-        if len(self) < _KNOWN_SIZES:
-            self[line] = size
-        return size
-
-
-_SIZES = _Sizes()
 
 
 class Framer:
@@ -171,8 +153,7 @@ class Framer:
 
     def _read_chunks(self, data: bytes, place: int) -> int:
         """Whole chunks, as many as there are."""
-        if len(data) - place > _MANY_BYTES and (after := self._read_many(data, place)):
-            place = after
+        place = whole_chunks(data, place, self._taken, self.pieces, self.ends)
         find, taken, size = data.find, self._taken, len(data)
         piece, end = self.pieces.append, self.ends.append
         while (line := find(b"\r\n", place)) >= 0:
@@ -198,26 +179,6 @@ class Framer:
         if size - place > _LINE_BYTES:
             raise HttpFault("the answer has a broken chunk size")
         return place
-
-    def _read_many(self, data: bytes, place: int) -> int:
-        """Whole chunks that hold no line end, split at once; 0 where that does not fit."""
-        parts = _LINE_END.split(data[place:])  # thrice as fast as bytes.split
-        count = (len(parts) - 1) // 2
-        try:
-            sizes = [*map(_SIZES.__getitem__, parts[0 : 2 * count : 2])]
-        except ValueError:
-            return 0
-        if sizes and not sizes[-1]:
-            sizes.pop()  # the end of the body is not for us
-        del parts[2 * len(sizes) :]
-        lengths = [*map(len, parts)]
-        if not sizes or sizes != lengths[1::2]:
-            return 0
-        start = self._taken + place
-        self.pieces += parts[1::2]
-        # Each part but the last of these has a line end behind it.
-        self.ends += map(add, [*accumulate(lengths)][1::2], count_from(start + 2, 4))
-        return self.ends[-1] + 2 - self._taken
 
     def _read_part(self, data: bytes, place: int) -> int:
         """What has come of a chunk that is not whole yet."""

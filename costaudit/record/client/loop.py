@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
 from costaudit.record.client.backlog import Backlog
-from costaudit.record.client.connection import CONTROL_BYTES, IN, OUT, READ_BYTES
+from costaudit.record.client.connection import IN, OUT
 from costaudit.record.client.exchange import Exchange
 from costaudit.record.client.faults import check_http1, of_connection
 from costaudit.record.client.pace import Pace
+from costaudit.record.client.poller import CLOSED, TOOK
 from costaudit.record.client.pool import Pool, rest
 
 if TYPE_CHECKING:
@@ -87,34 +89,24 @@ class Loop:
             return True
         return not (self.stopped or self._pace.over)
 
-    def _wait(self) -> list[tuple[int, int]]:
+    def _wait(self) -> list[tuple[Connection, int]]:
         if self._backlog:
-            return self.pool.ready(0, None)
+            return self.pool.ready(0)
         due_ns = self._pace.next_ns() if self._pace is not None and self._free else None
-        return self.pool.ready(self._tick_ns, due_ns)
+        return self.pool.ready(self._tick_ns if due_ns is None else min(due_ns, self._tick_ns))
 
-    def _serve(self, ready: list[tuple[int, int]]) -> None:
-        """Take what came: nearly always the next bytes of an answer, in the clear."""
-        by_fd, clock_ns = self.pool.by_fd, time.time_ns
-        for fd, mask in ready:
-            connection = by_fd.get(fd)
-            if connection is None:
-                continue  # closed since epoll spoke of it
-            exchange, read = connection.exchange, connection.read
-            if mask != IN or exchange is None or read is None:
-                self._turn(connection, mask)
-                continue
-            try:
-                data, control, _, _ = read(READ_BYTES, CONTROL_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError as err:
-                self._lost(connection, of_connection(err, self._place))
-                continue
-            if not data:
-                self._closed(connection, exchange)
-            elif exchange.take(data, control[0][2] if control else b"", clock_ns()):
+    def _serve(self, ready: list[tuple[Connection, int]]) -> None:
+        """What came is in the inboxes already: here is what that may mean."""
+        for connection, why in ready:
+            exchange = connection.exchange
+            if why == TOOK and exchange is not None:
                 self._look(connection, exchange)
+            elif why == CLOSED and exchange is not None:
+                self._closed(connection, exchange)
+            elif why < 0:
+                self._lost(connection, of_connection(OSError(-why, os.strerror(-why)), self._place))
+            elif connection.sock is not None:  # not closed since
+                self._turn(connection, why)
 
     def _turn(self, connection: Connection, mask: int) -> None:
         """Whatever else epoll says of a connection."""
@@ -135,7 +127,7 @@ class Loop:
             self.pool.shut(connection)
         elif not got[0]:
             self._closed(connection, exchange)
-        elif exchange.take(*got, time.time_ns()):
+        elif exchange.inbox.take(*got, time.time_ns()):
             self._look(connection, exchange)
 
     def _look(self, connection: Connection, exchange: Exchange) -> None:
@@ -171,7 +163,6 @@ class Loop:
 
     def _send(self, connection: Connection, exchange: Exchange) -> None:
         request = self._route.request(exchange.shot.call)
-        exchange.rewind()
         now_ns = exchange.sent_ns = time.time_ns()
         exchange.own_late_ns = now_ns - max(exchange.intended_ns, connection.free_ns)
         try:
@@ -180,12 +171,15 @@ class Loop:
             self._lost(connection, of_connection(err, self._place))
             return
         self.pool.watch(connection, IN if whole else IN | OUT)
+        self.pool.arm(connection, exchange.inbox)
 
     def _finish(self, connection: Connection, exchange: Exchange, cut: str = "") -> None:
         """The exchange is over; its stream is free for the next."""
         exchange.end(cut)
         if not exchange.keeps_alive or connection.out:
             self.pool.shut(connection)
+        elif connection.sock is not None:
+            self.pool.arm(connection, None)
         connection.served += 1
         connection.exchange = None
         connection.free_ns = exchange.end_ns
@@ -222,6 +216,7 @@ class Loop:
             and time.time_ns() - exchange.sent_ns < _STALE_NS
         ):
             exchange.retried = True
+            exchange.rewind()
             self.pool.shut(connection)
             self._open(connection)
         else:

@@ -111,5 +111,5 @@ class PromptMaker:
 
     def _draw(self, rng: random.Random, count: int) -> list[int]:
         """Units by two random bytes each: a client at its ceiling has no time for `choices`."""
-        slots = self._slots
-        return [slots[place] for place in array("H", rng.randbytes(2 * max(0, count)))]
+        places = array("H", rng.randbytes(2 * max(0, count)))
+        return [*map(self._slots.__getitem__, places)]

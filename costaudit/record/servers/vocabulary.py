@@ -52,8 +52,7 @@ class Vocabulary:
         """The prompt made of the drawn units."""
         if not self.words:
             return tuple(drawn)
-        words = self.words
-        return " " + " ".join([words[unit] for unit in drawn])
+        return " " + " ".join(map(self.words.__getitem__, drawn))
 
 
 def vocabulary_of(found: Found, tokenizer: Path | None) -> Vocabulary:

@@ -1,0 +1,23 @@
+"""What the client does for each event of a stream: compiled where that could be, else in Python.
+
+Both are the same to whoever uses them. `_native` is made of `native/*.c` when costaudit is
+installed, if there is a C compiler.
+"""
+
+from __future__ import annotations
+
+from costaudit.record.client.chunks import alike, whole_chunks
+from costaudit.record.client.inbox import Inbox
+from costaudit.record.client.poller import Poller
+
+__all__ = ["COMPILED", "Inbox", "Poller", "alike", "whole_chunks"]
+
+COMPILED = False
+try:
+    from costaudit.record.client import _native
+except ImportError:
+    pass
+else:
+    COMPILED = True
+    Inbox, Poller = _native.Inbox, _native.Poller  # type: ignore[misc,assignment]
+    alike, whole_chunks = _native.alike, _native.whole_chunks
