@@ -9,7 +9,17 @@ import subprocess
 
 import pytest
 
-from costaudit.record.client import alike, chunks, exchange, http1, inbox, poller, pool, wire
+from costaudit.record.client import (
+    alike,
+    bodies,
+    exchange,
+    http1,
+    inbox,
+    poller,
+    pool,
+    transcript,
+    wire,
+)
 
 
 @pytest.fixture(params=["compiled", "python"])
@@ -21,8 +31,9 @@ def either_wire(request, monkeypatch):
         return
     monkeypatch.setattr(exchange, "Inbox", inbox.Inbox)
     monkeypatch.setattr(pool, "Poller", poller.Poller)
-    monkeypatch.setattr(http1, "whole_chunks", chunks.whole_chunks)
-    monkeypatch.setattr(alike, "alike", chunks.alike)
+    monkeypatch.setattr(http1, "whole_chunks", bodies.whole_chunks)
+    monkeypatch.setattr(transcript, "stamped", bodies.stamped)
+    monkeypatch.setattr(alike, "text_run", bodies.text_run)
 
 
 @pytest.fixture(scope="session")

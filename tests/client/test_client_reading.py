@@ -164,7 +164,7 @@ def read_all(pieces, dialect):
     transcript = Transcript(dialect)
     ends = [sum(map(len, pieces[: k + 1])) for k in range(len(pieces))]
     transcript.read(pieces, ends)
-    transcript.stamp(ends, [10_000_000 * (k + 1) for k in range(len(ends))], 0)
+    transcript.stamp(ends, [10_000 * (k + 1) for k in range(len(ends))])
     return transcript
 
 
@@ -175,7 +175,7 @@ def test_an_event_has_the_time_of_the_read_that_completed_it():
     transcript = Transcript(TinyChat())
     pieces, ends = [body[:middle], body[middle:]], [middle, len(body)]
     transcript.read(pieces, ends)
-    transcript.stamp(ends, [1_000_000, 5_000_000], 0)
+    transcript.stamp(ends, [1_000, 5_000])
     assert [*transcript.event_us] == [1_000, 5_000, 5_000]
     assert transcript.shared == 1
     assert transcript.done
@@ -188,7 +188,7 @@ def test_reading_at_once_and_one_by_one_say_the_same():
     by_one = Transcript(OpenAIChat())
     for k, piece in enumerate(pieces):
         by_one.read([piece], [len(piece)])
-        by_one.stamp([len(piece)], [10_000_000 * (k + 1)], 0)
+        by_one.stamp([len(piece)], [10_000 * (k + 1)])
     assert [*by_run.event_us] == [*by_one.event_us]
     assert [*by_run.event_tokens] == [*by_one.event_tokens]
     assert by_run.shared == 0

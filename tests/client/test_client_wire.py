@@ -6,12 +6,13 @@ import errno
 import select
 import socket
 import struct
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costaudit.record.client import chunks, inbox, poller, wire
+from costaudit.record.client import bodies, inbox, poller, wire
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nServer: any\r\ntransfer-encoding: chunked\r\n\r\n"
 BEGUN = CHUNKED + b"5\r\nhello\r\n"
@@ -20,15 +21,10 @@ ROADS = [pytest.param(False, id="python"), pytest.param(True, id="compiled")]
 
 @pytest.fixture(params=ROADS)
 def room(request):
-    """The module with `Inbox` and `Poller`, `alike` and `whole_chunks`."""
-    if not request.param:
-
-        class Room:
-            Inbox, Poller = inbox.Inbox, poller.Poller
-            alike, whole_chunks = staticmethod(chunks.alike), staticmethod(chunks.whole_chunks)
-
-        return Room
-    return native()
+    """Where `Inbox` and `Poller` are."""
+    if request.param:
+        return native()
+    return SimpleNamespace(Inbox=inbox.Inbox, Poller=poller.Poller)
 
 
 def native():
@@ -67,7 +63,9 @@ taken = st.tuples(
     st.integers(0, 2**62),
 )
 marked = st.tuples(st.integers(0, 2**20), st.integers(0, 2**62))
-steps = st.lists(st.one_of(taken, marked, st.sampled_from(["text", "reads", "look"])), max_size=40)
+steps = st.lists(
+    st.one_of(taken, marked, st.sampled_from(["text", "look"]), st.integers(0, 2**62)), max_size=40
+)
 
 
 @given(steps, st.integers(0, 200))
@@ -81,8 +79,10 @@ def test_inboxes_agree(order, alert_bytes):
 
 
 def _done(box, step):
-    if step in {"text", "reads"}:
-        return getattr(box, step)()
+    if step == "text":
+        return box.text()
+    if isinstance(step, int):
+        return box.reads(step)
     if step == "look":
         box.look, box.alert_bytes = not box.look, box.received + 50
         return None
@@ -97,6 +97,13 @@ def test_many_reads_are_worth_a_look(room):
     assert box.take(BEGUN, b"", 1) is False
     looks = [box.take(b"1\r\na\r\n", b"", 1) for _ in range(inbox.LONG_READS)]
     assert looks == [False] * (inbox.LONG_READS - 1) + [True]
+
+
+def test_times_beyond_a_uint32_stay_at_its_end(room):
+    box = room.Inbox(9)
+    box.mark(1, 10**14)
+    box.mark(1, 10**12)
+    assert box.reads(10**13) == ([1, 2], [2**32 - 1, 0], [])
 
 
 coded = st.lists(
@@ -116,7 +123,7 @@ def test_chunks_are_whole_ones_in_their_order(parts, place, many):
     """Python takes many at once or none; what is taken is the same, and each as it stands there."""
     data = b"".join(parts) * (20 if many else 1)
     place = min(place, len(data))
-    found = [_chunks(room, data, place) for room in (chunks, native())]
+    found = [_chunks(room, data, place) for room in (bodies, native())]
     (plain, plain_ends, plain_place), (pieces, ends, after) = found
     assert pieces[: len(plain)] == plain
     assert ends[: len(plain)] == plain_ends
@@ -133,23 +140,44 @@ def _chunks(room, data, place):
     return pieces, ends, after
 
 
-BEFORE, BEHIND = b'data: {"text":"', b'"}\n\n'
-texts = st.one_of(
-    st.text(min_size=1, max_size=6).map(str.encode),
-    st.sampled_from(
-        [b"", b" the", b"\\n", b"\\\\n", b"\\", b'a"b', b"\xc3", b"\xed\xa0\x80", b"\n"]
-    ),
+ODD = [b"", b"\\n", b"\\\\n", b"\\", b'a"b', b"\xc3", b"\xed\xa0\x80", b"\n"]
+texts = st.one_of(st.text(min_size=1, max_size=6).map(str.encode), st.sampled_from(ODD))
+forms = st.sampled_from(
+    [
+        b'data: {"text":"%b"}\n\n',
+        b'data: {"text": "%b","x":"text"}\n\n',
+        b'data: {"other":"%b"}\n\n',
+        b'data: {"t":"\\"text":"%b"}\n\n',
+        b'data:{"text":"%b"}\n\n',
+        b'data: {"text":%b}\n\n',
+        b'data: {"text":"%b"}\n',
+        b"data: [DONE]%b\n\n",
+    ]
+)
+rows = st.lists(
+    st.tuples(st.one_of(st.just(b'data: {"text":"%b"}\n\n'), forms), texts), max_size=20
 )
 
 
-@given(st.lists(texts, max_size=20), st.integers(0, 3), st.booleans())
-def test_alike_is_counted_alike(said, first, ends_otherwise):
-    pieces = [BEFORE + text + BEHIND for text in said]
-    pieces += [b"data: [DONE]\n\n"] * ends_otherwise
-    first = min(first, len(pieces))
-    ours = chunks.alike(pieces, first, BEFORE, BEHIND)
-    assert native().alike(pieces, first, BEFORE, BEHIND) == ours
-    assert ours <= len(pieces) - first
+@given(rows)
+def test_runs_of_a_text_are_the_same(row):
+    pieces = [form % text for form, text in row]
+    for names in ((b"text",), (b"reasoning", b"text", b"x")):
+        found = bodies.text_run([*pieces], names)
+        assert native().text_run(pieces, names) == found
+        assert sum(found) <= len(pieces)
+
+
+@given(st.data())
+def test_stamps_are_the_same(data):
+    ends = sorted(data.draw(st.lists(st.integers(0, 50), min_size=1, max_size=12)))
+    times = [data.draw(st.integers(0, 2**32 - 1)) for _ in ends]
+    offsets = sorted(data.draw(st.lists(st.integers(0, ends[-1]), min_size=1, max_size=12)))
+    told = bodies.stamped(offsets, ends, times)
+    assert native().stamped(offsets, ends, times) == told
+    for room in (bodies, native()):
+        with pytest.raises(IndexError):
+            room.stamped([ends[-1] + 1], ends, times)
 
 
 def test_a_poller_receives_for_those_it_is_armed_for(room):
@@ -220,10 +248,16 @@ def test_a_poller_waits_as_long_as_it_is_told(room):
         lambda n: n.Poller().poll("soon"),
         lambda n: n.whole_chunks(b"", 9, 0, [], []),
         lambda n: n.whole_chunks("", 0, 0, [], []),
-        lambda n: n.alike([1], 0, b"", b""),
-        lambda n: n.alike((), 0, b"", b""),
+        lambda n: n.text_run([1], (b"text",)),
+        lambda n: n.text_run([b'data: {"text":"a"}\n\n'], ("text",)),
+        lambda n: n.text_run((), ()),
+        lambda n: n.stamped([], [1], [1]),
+        lambda n: n.stamped([1], [1], []),
+        lambda n: n.stamped(["x"], [1], [1]),
+        lambda n: n.stamped([1], ["x"], [1]),
+        lambda n: n.stamped([1], [1], [-1]),
     ],
 )
 def test_what_makes_no_sense_is_an_exception(wrong):
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises((TypeError, ValueError, OverflowError)):
         wrong(native())

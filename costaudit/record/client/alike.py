@@ -10,17 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from costaudit.record.client.wire import alike
+from costaudit.record.client.wire import text_run
 from costaudit.record.dialects.dialect import OUTPUT, Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from costaudit.record.dialects.dialect import Dialect
 
 FEWEST = 8  # pieces from which it is worth to look
-_LOOK_AT = 4  # events that begin otherwise: a role, an empty text, an escape
-_HEAD, _TAIL = b"data: ", b"\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +28,15 @@ class Run:
     chunk: Chunk
 
 
-def run_of(dialect: Dialect, pieces: Sequence[bytes]) -> Run | None:
+def run_of(dialect: Dialect, pieces: list[bytes]) -> Run | None:
     """A run near the beginning: pieces that are one `data:` event each and differ in one text."""
     if len(pieces) < FEWEST or not dialect.texts:
         return None
-    for first, piece in enumerate(pieces[:_LOOK_AT]):
-        parts = _around(piece, dialect.texts)
-        if parts is not None:
-            chunk = dialect.read(piece[len(_HEAD) : -len(_TAIL)])
-            count = alike(pieces, first, *parts) if _plain(chunk) else 0
-            return Run(first, count, chunk) if count >= FEWEST else None
-    return None
-
-
-def _around(piece: bytes, names: Sequence[bytes]) -> tuple[bytes, bytes] | None:
-    """What stands before and behind the text of an event; None where that cannot be told.
-
-    A name in quotes with a colon behind is a key, unless its first quote is an escaped one.
-    """
-    said = piece[len(_HEAD) : -len(_TAIL)]
-    if piece != _HEAD + said + _TAIL or b"\n" in said or b"\r" in said:
+    first, count = text_run(pieces, dialect.texts)
+    if count < FEWEST:
         return None
-    for name in names:
-        place = piece.find(key := b'"%b":' % name)
-        start = place + len(key) + piece.startswith(b" ", place + len(key)) + 1
-        stop = piece.find(b'"', start)
-        if place < 0 or stop <= start or piece[start - 1 : start] != b'"':
-            continue
-        if piece[place - 1 : place] != b"\\" and b"\\" not in piece[start:stop]:
-            return piece[:start], piece[stop:]
-    return None
+    chunk = dialect.read(pieces[first].removeprefix(b"data: ").removesuffix(b"\n\n"))
+    return Run(first, count, chunk) if _plain(chunk) else None
 
 
 def _plain(chunk: Chunk) -> bool:

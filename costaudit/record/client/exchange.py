@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from costaudit.record.client.framing import FramingFault
 from costaudit.record.client.http1 import Framer, HttpFault
-from costaudit.record.client.inbox import LONG_READS
+from costaudit.record.client.inbox import LONG_READS, US_MAX
 from costaudit.record.client.transcript import Transcript
 from costaudit.record.client.wire import Inbox
 from costaudit.record.dialects.dialect import Framing
@@ -135,12 +135,13 @@ class Exchange:
     def digest(self) -> None:
         """Read what came since the last time, then drop it."""
         framer, head, inbox = self.framer, self.framer.head, self.inbox
-        read_ends, read_ns, lags = inbox.reads()
+        read_ends, read_us, lags = inbox.reads(self.sent_ns)
         if lags:
             self.lags_us += lags
             self.lag_ns = max(self.lag_ns or 0, max(lags) * 1000)
         if not read_ends:  # all was read in mid-stream; it may have ended just now
-            read_ends, read_ns = [inbox.received], [self.end_ns]
+            since_us = (self.end_ns - self.sent_ns) // 1000
+            read_ends, read_us = [inbox.received], [min(max(since_us, 0), US_MAX)]
         if head is not None and self._streams(head):
             try:
                 self.transcript.read(framer.pieces, framer.ends)
@@ -148,7 +149,7 @@ class Exchange:
                     self.transcript.finish(inbox.received)
             except FramingFault as fault:
                 self.cut = self.cut or str(fault)
-            self.transcript.stamp(read_ends, read_ns, self.sent_ns)
+            self.transcript.stamp(read_ends, read_us)
         else:
             self.body += b"".join(framer.pieces)[: KEEP_BYTES - len(self.body)]
             if head is not None and len(self.body) >= KEEP_BYTES:

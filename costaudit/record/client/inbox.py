@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 LONG_READS = 128  # that wait: some is to be read when there is time
+US_MAX = 2**32 - 1  # 71 minutes: what an event's uint32 of microseconds holds
 _NS = 1_000_000_000
 _BEGINS, _CHUNKED = b"HTTP/1.1 200", b"\r\ntransfer-encoding: chunked"
 _STAMP_BYTES = 16  # struct timespec
@@ -65,11 +66,11 @@ class Inbox:
         self._parts.clear()
         return text
 
-    def reads(self) -> tuple[list[int], list[int], list[int]]:
-        """Of each read since the last time: `received` behind it, its time, its lag in µs.
+    def reads(self, since_ns: int) -> tuple[list[int], list[int], list[int]]:
+        """Of each read since the last call: `received` behind it, its time, its lag; in µs.
 
-        The time is the kernel's stamp, else ours; the lag ours minus the kernel's. No lags where
-        no read has a stamp of the kernel.
+        The time is the kernel's stamp, else ours, since `since_ns`, as it fits into an uint32; the
+        lag ours minus the kernel's. No lags where no read has a stamp of the kernel.
         """
         ends, users, packed = [*self._ends], self._users, b"".join(self._stamps)
         if len(packed) == _STAMP_BYTES * len(users):
@@ -81,7 +82,8 @@ class Inbox:
         lags = [abs(user - ns) // 1000 for user, ns in zip(users, times, strict=True)]
         for kept in (self._ends, self._stamps, self._users):
             kept.clear()
-        return ends, times, lags if packed else []
+        us = [min(max((ns - since_ns) // 1000, 0), US_MAX) for ns in times]
+        return ends, us, lags if packed else []
 
     def _goes_on(self, data: bytes) -> bool:
         """Begins it a chunked answer? Then the end shows, and the head is read when there is time.

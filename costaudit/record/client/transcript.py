@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_left
-from itertools import repeat
 from typing import TYPE_CHECKING
 
 from costaudit.record.client.alike import run_of
 from costaudit.record.client.framing import Splitter, payload
+from costaudit.record.client.wire import stamped
 from costaudit.record.dialects.dialect import OUTPUT, Ending
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
     from costaudit.record.dialects.dialect import Chunk, Dialect
 
-US_MAX = 2**32 - 1  # 71 minutes: what an event's uint32 of microseconds holds
 TOKENS_MAX = 2**16 - 1  # what an event's uint16 of tokens holds
 _UNTOLD = -1
 
@@ -121,26 +119,17 @@ class Transcript:
         if said := payload(self._splitter.rest(), self.framing):
             self._take([said], [end])
 
-    def stamp(self, read_ends: Sequence[int], read_ns: Sequence[int], sent_ns: int) -> None:
+    def stamp(self, read_ends: list[int], read_us: list[int]) -> None:
         """Give the events read so far the times of the reads that completed them.
 
-        `read_ends[i]` is the raw offset behind read i, `read_ns[i]` its time.
+        `read_ends[i]` is the raw offset behind read i, `read_us[i]` its time since the sending.
         """
         if not self._offsets:
             return
-        us = [(ns - sent_ns) // 1000 for ns in read_ns]
-        if min(us) < 0 or max(us) > US_MAX:
-            us = [min(max(each, 0), US_MAX) for each in us]
-        if len(us) == 1:
-            self.event_us.extend(array("I", us) * len(self._offsets))
-            self.shared += len(self._offsets) - 1 + (read_ends[0] == self._last_read)
-            self._last_read = read_ends[0]
-            self._offsets.clear()
-            return
-        reads = [*map(bisect_left, repeat(read_ends), self._offsets)]
-        self.event_us.extend([us[read] for read in reads])
-        self.shared += len(reads) - len({*reads}) + (read_ends[reads[0]] == self._last_read)
-        self._last_read = read_ends[reads[-1]]
+        times, reads, first, last = stamped(self._offsets, read_ends, read_us)
+        self.event_us.frombytes(times)
+        self.shared += len(self._offsets) - reads + (first == self._last_read)
+        self._last_read = last
         self._offsets.clear()
 
     def whole(self, *, ended: bool) -> bool:

@@ -6,11 +6,11 @@ installed, if there is a C compiler.
 
 from __future__ import annotations
 
-from costaudit.record.client.chunks import alike, whole_chunks
+from costaudit.record.client.bodies import stamped, text_run, whole_chunks
 from costaudit.record.client.inbox import Inbox
 from costaudit.record.client.poller import Poller
 
-__all__ = ["COMPILED", "Inbox", "Poller", "alike", "whole_chunks"]
+__all__ = ["COMPILED", "Inbox", "Poller", "stamped", "text_run", "whole_chunks"]
 
 COMPILED = False
 try:
@@ -20,4 +20,5 @@ except ImportError:
 else:
     COMPILED = True
     Inbox, Poller = _native.Inbox, _native.Poller  # type: ignore[misc,assignment]
-    alike, whole_chunks = _native.alike, _native.whole_chunks
+    stamped, text_run = _native.stamped, _native.text_run
+    whole_chunks = _native.whole_chunks

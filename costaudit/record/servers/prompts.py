@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from costaudit.record.servers.found import Found
+    from costaudit.record.servers.vocabulary import Unit
 
 MOST_PREFIXES = 4096  # that are remembered; a run has fewer that are still in use
 HASHES = 1 << 40  # added to a block's hash: its text is none of a prefix_id
@@ -35,7 +36,7 @@ class PromptMaker:
         self._seed = seed
         self._rng = random.Random(seed)
         self._nonce = random.Random(os.urandom(16))
-        self._prefixes: dict[int, tuple[int, ...]] = {}
+        self._prefixes: dict[int, tuple[Unit, ...]] = {}
         some = list(vocabulary.units[:: -(-len(vocabulary.units) // SLOTS)])
         self._slots = (some * -(-SLOTS // len(some)))[:SLOTS]
 
@@ -92,7 +93,7 @@ class PromptMaker:
         tail = (*self._draw(self._nonce, head), *self._draw(self._rng, own - head))
         return self._vocabulary.joined((*blocks, *tail))
 
-    def _prefix(self, prefix_id: int, tokens: int) -> tuple[int, ...]:
+    def _prefix(self, prefix_id: int, tokens: int) -> tuple[Unit, ...]:
         """The first `tokens` of an endless text that belongs to this prefix and this run."""
         known = self._prefixes.get(prefix_id, ())
         if len(known) < tokens:
@@ -109,7 +110,7 @@ class PromptMaker:
         ours = tokens - self._vocabulary.added_tokens
         return max(1, round(ours / self._vocabulary.tokens_per_unit))
 
-    def _draw(self, rng: random.Random, count: int) -> list[int]:
+    def _draw(self, rng: random.Random, count: int) -> list[Unit]:
         """Units by two random bytes each: a client at its ceiling has no time for `choices`."""
         places = array("H", rng.randbytes(2 * max(0, count)))
         return [*map(self._slots.__getitem__, places)]

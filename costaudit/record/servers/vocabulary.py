@@ -32,27 +32,26 @@ _SEVERAL = 1.6  # tokens per word: more than what a chat template adds to the ca
 # Behind SentencePiece's mark (U+2581), or that of byte-level BPE (U+0120).
 _WORD = re.compile("[\u2581\u0120]([A-Za-z]{2,})")
 
+Unit = int | str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """Units to draw: ids themselves, or positions in `words`.
+    """Units to draw: token ids, or words.
 
     `tokens_per_unit` is 1 but for words of several tokens; `added_tokens` is what the server puts
     around a prompt of ours (begin token, chat template).
     """
 
-    units: Sequence[int]
-    words: tuple[str, ...] = ()
+    units: Sequence[Unit]
     exact: bool
     how: str
     added_tokens: int = 0
     tokens_per_unit: float = 1.0
 
-    def joined(self, drawn: Sequence[int]) -> tuple[int, ...] | str:
+    def joined(self, drawn: Sequence[Any]) -> tuple[int, ...] | str:
         """The prompt made of the drawn units."""
-        if not self.words:
-            return tuple(drawn)
-        return " " + " ".join(map(self.words.__getitem__, drawn))
+        return " " + " ".join(drawn) if isinstance(drawn[0], str) else tuple(drawn)
 
 
 def vocabulary_of(found: Found, tokenizer: Path | None) -> Vocabulary:
@@ -88,8 +87,7 @@ def _uncounted(found: Found) -> Vocabulary:
     per_word = counted / max(1, text.count(" "))
     several = per_word > _SEVERAL
     return Vocabulary(
-        units=range(len(words())),
-        words=words(),
+        units=words(),
         exact=False,
         how="words, by the server's count of one prompt; its own count of each is recorded",
         tokens_per_unit=per_word if several else 1.0,
@@ -120,8 +118,7 @@ def _of_words(
 ) -> Vocabulary:
     sure = found.calibration is not None
     return Vocabulary(
-        units=range(len(single)),
-        words=single,
+        units=single,
         exact=sure,
         how=how if sure else f"{how}; what the server adds around them is not known",
         added_tokens=_added(found, count),

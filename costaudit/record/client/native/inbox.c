@@ -92,8 +92,10 @@ static PyObject *Inbox_text(Inbox *self, PyObject *none)
     return text;
 }
 
-static PyObject *Inbox_reads(Inbox *self, PyObject *none)
+static PyObject *Inbox_reads(Inbox *self, PyObject *since)
 {
+    int64_t since_ns = PyLong_AsLongLong(since);
+    if (PyErr_Occurred()) return NULL;
     size_t count = self->count;
     bool stamped = false;
     PyObject *ends = PyList_New(count), *times = PyList_New(count), *lags;
@@ -103,7 +105,8 @@ static PyObject *Inbox_reads(Inbox *self, PyObject *none)
         struct read *r = &self->reads[i];
         int64_t when = r->stamp ? r->stamp : r->user;
         PyList_SetItem(ends, i, PyLong_FromLongLong(r->end));
-        PyList_SetItem(times, i, PyLong_FromLongLong(when));
+        int64_t us = when < since_ns ? 0 : (when - since_ns) / 1000;
+        PyList_SetItem(times, i, PyLong_FromLongLong(us < UINT32_MAX ? us : UINT32_MAX));
         if (stamped) PyList_SetItem(lags, i, PyLong_FromLongLong(llabs(r->user - when) / 1000));
     }
     self->count = 0;
@@ -147,7 +150,7 @@ static PyMethodDef Inbox_methods[] = {
     {"take", (PyCFunction)(void *)Inbox_take, METH_FASTCALL, NULL},
     {"mark", (PyCFunction)(void *)Inbox_mark, METH_FASTCALL, NULL},
     {"text", (PyCFunction)Inbox_text, METH_NOARGS, NULL},
-    {"reads", (PyCFunction)Inbox_reads, METH_NOARGS, NULL},
+    {"reads", (PyCFunction)Inbox_reads, METH_O, NULL},
     {0},
 };
 static PyMemberDef Inbox_members[] = {

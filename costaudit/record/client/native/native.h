@@ -1,8 +1,8 @@
 /* The client's work for each event of a stream, without the interpreter.
  *
- * Inbox and Poller do exactly what those of inbox.py and poller.py do, whole_chunks and alike what
- * http1.py and alike.py do in Python; tests/client/test_client_native.py holds both against each
- * other. Compiled at installation where there is a C compiler (hatch_build.py).
+ * inbox.c, poller.c and bodies.c do exactly what inbox.py, poller.py and bodies.py beside this
+ * folder do, where it is told what that is; tests/client/test_client_wire.py holds them against
+ * each other. Compiled as costaudit is installed, where there is a C compiler (hatch_build.py).
  */
 #ifndef COSTAUDIT_NATIVE_H
 #define COSTAUDIT_NATIVE_H
@@ -41,6 +41,7 @@ static inline int64_t nanoseconds(const struct timespec *t)
 extern PyType_Spec Inbox_spec, Poller_spec;
 extern PyTypeObject *Inbox_type;
 PyObject *whole_chunks(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *alike(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *text_run(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *stamped(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif

@@ -1,9 +1,11 @@
-"""Bodies taken apart: whole chunks of HTTP's chunked coding, and events that differ in one text."""
+"""Bodies taken apart: whole chunks of HTTP's chunked coding, events that differ in one text."""
 
 from __future__ import annotations
 
 import re
-from itertools import accumulate
+from array import array
+from bisect import bisect_left
+from itertools import accumulate, repeat
 from itertools import count as count_from
 from operator import add
 from typing import TYPE_CHECKING
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 _KNOWN_SIZES = 4_096
 _MANY_BYTES = 2_048  # of chunks, from which they are split at once
 _LINE_END = re.compile(rb"\r\n")
+_LOOK_AT = 4  # events that begin otherwise: a role, an empty text, an escape
+_HEAD, _TAIL = b"data: ", b"\n\n"
 _CONTROL = bytes(range(32))  # none of these may stand in a string of JSON as it is
 
 
@@ -56,19 +60,47 @@ def whole_chunks(data: bytes, place: int, taken: int, pieces: list[bytes], ends:
     return ends[-1] + 2 - taken
 
 
-def alike(pieces: Sequence[bytes], first: int, before: bytes, behind: bytes) -> int:
-    """How many of the pieces, from `first` on and in a row, are `before`, a text, `behind`.
+def text_run(pieces: list[bytes], names: Sequence[bytes]) -> tuple[int, int]:
+    """The first of a row of pieces that differ in one text, near the beginning, and how many.
 
-    The text is not empty and may stand between quotes of JSON.
+    Each is an event of one `data` line, with a text behind one of these `names` that is not empty.
+    None at all: (0, 0).
     """
-    count, least = len(pieces) - first, len(before) + len(behind)
+    for first, piece in enumerate(pieces[:_LOOK_AT]):
+        if (parts := _around(piece, names)) is not None:
+            return first, _alike(pieces[first:], *parts)
+    return 0, 0
+
+
+def _around(piece: bytes, names: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """What stands before and behind the text of an event; None where that cannot be told.
+
+    A name in quotes with a colon behind is a key, unless its first quote is an escaped one.
+    """
+    said = piece[len(_HEAD) : -len(_TAIL)]
+    if piece != _HEAD + said + _TAIL or b"\n" in said or b"\r" in said:
+        return None
+    for name in names:
+        place = piece.find(key := b'"%b":' % name)
+        start = place + len(key) + piece.startswith(b" ", place + len(key)) + 1
+        stop = piece.find(b'"', start)
+        if place < 0 or stop <= start or piece[start - 1 : start] != b'"':
+            continue
+        if piece[place - 1 : place] != b"\\" and b"\\" not in piece[start:stop]:
+            return piece[:start], piece[stop:]
+    return None
+
+
+def _alike(row: list[bytes], before: bytes, behind: bytes) -> int:
+    """How many of these in a row are `before`, a text, `behind`."""
+    count, least = len(row), len(before) + len(behind)
 
     def fits(piece: bytes) -> bool:
         return len(piece) > least and piece.startswith(before) and piece.endswith(behind)
 
-    while count and not fits(pieces[first + count - 1]):  # what ends a stream
+    while count and not fits(row[count - 1]):  # what ends a stream
         count -= 1
-    row = pieces[first : first + count]
+    del row[count:]
     start, stop = len(before), -len(behind)
     texts = [piece[start:stop] for piece in row]
     again = before + (behind + before).join(texts) + behind
@@ -90,3 +122,19 @@ def _strings(texts: Sequence[bytes]) -> bool:
     except UnicodeDecodeError:
         return False
     return all(texts)
+
+
+def stamped(
+    offsets: list[int], read_ends: list[int], read_us: list[int]
+) -> tuple[bytes, int, int, int]:
+    """Of each offset the time of the read that completed it, as uint32 of this machine.
+
+    Also how many different reads that were, and the ends of the first and the last of them.
+    Offsets and ends never fall; there is one offset at least.
+
+    Raises:
+        IndexError: an offset lies behind every read.
+    """
+    reads = [*map(bisect_left, repeat(read_ends), offsets)]
+    times = array("I", [read_us[read] for read in reads])
+    return times.tobytes(), len({*reads}), read_ends[reads[0]], read_ends[reads[-1]]
