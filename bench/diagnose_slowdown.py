@@ -6,10 +6,10 @@
 Closed-loop clients keep the server busy. Rounds of equal length alternate in random pairs: one with
 a diagnosis running against the server, one without. Prints the ratio of generated tokens per second
 (with over without) and its 95 % interval by Student's t over the pairs' logarithms. The server's
-generated tokens are counted as they stream, by its own running usage. The diagnosis runs at the
-lowest priority, as if it were on another machine: what is measured is what being read costs the
-server. `--plain` gives it the usual priority, and so counts its own start-up of a second of a core
-too.
+generated tokens are counted as they stream, by its own running usage. A look lasts as long as it
+does by default. It runs at the lowest priority, as if it were on another machine: what is measured
+is what being read costs the server. `--plain` gives it the usual priority, and so counts its own
+start-up of a second of a core too.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--vllm", action="store_true", help="start the tests' vLLM and load that")
     parser.add_argument("--rounds", type=int, default=12, help="pairs of rounds")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of one round")
+    parser.add_argument("--seconds", type=float, default=32.0, help="of one round")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--plain", action="store_true", help="look at the usual priority")
     parser.add_argument("--json", action="store_true")

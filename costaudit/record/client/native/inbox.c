@@ -110,9 +110,10 @@ static PyObject *Inbox_reads(Inbox *self, PyObject *since)
         if (stamped) PyList_SetItem(lags, i, PyLong_FromLongLong(llabs(r->user - when) / 1000));
     }
     self->count = 0;
-    if (PyErr_Occurred()) return NULL;
-    PyObject *all = PyTuple_Pack(3, ends, times, lags);
-    Py_DECREF(ends), Py_DECREF(times), Py_DECREF(lags);
+    PyObject *all = PyErr_Occurred() ? NULL : PyTuple_Pack(3, ends, times, lags);
+    Py_XDECREF(ends);
+    Py_XDECREF(times);
+    Py_XDECREF(lags);
     return all;
 }
 
