@@ -74,7 +74,7 @@ class Pool:
             self._first.close()
 
 
-def rest(events: int, streams: int) -> None:
-    """Let some events gather where only few came and more are soon to come."""
-    if events < _FEW and streams >= _MANY:
+def rest(looks: int, streams: int) -> None:
+    """Let some events gather where few answers wanted a look and more is soon to come."""
+    if looks < _FEW and streams >= _MANY:
         time.sleep(min(_REST_S * streams, _MOST_REST_S))
