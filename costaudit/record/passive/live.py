@@ -24,22 +24,35 @@ if TYPE_CHECKING:
     from costaudit.record.servers.found import Given, MetricsSource
 
 GAP_S = 1.05  # between the starts of two requests; a little is lost on the way to the server
+SERVER_SHARE = 0.005  # of a server's time that may go into the pages for us …
+FEWEST_GAPS = 7  # … as long as the time that it is watched is cut into so many
 TIMEOUT_S = 5.0
+_END_S = 0.05  # before the end, for the last page
 _FAILURES_IN_A_ROW = 5
 _LOST = 2  # failures at the end; a single one may be a moment
 
 
 class Pace:
-    """Keeps a gap between the starts of requests."""
+    """Keeps a gap between the starts of requests.
+
+    A wider one where an answer costs the server, up to `most_gap_s`; by itself it is not wider.
+    """
 
     def __init__(self, gap_s: float = GAP_S) -> None:
-        self._gap_s = gap_s
-        self._next_s = float("-inf")
+        self._gap_s = self._wide_s = self.most_gap_s = gap_s
+        self._last_s = float("-inf")
 
-    def wait(self) -> None:
-        """Sleep until the next request may start."""
-        time.sleep(max(0.0, self._next_s - time.monotonic()))
-        self._next_s = time.monotonic() + self._gap_s
+    def wait(self, until_s: float | None = None) -> None:
+        """Sleep until the next request may start; where there is an end, the wider gap until it."""
+        next_s = self._last_s + self._gap_s
+        if until_s is not None:
+            next_s = max(next_s, min(self._last_s + self._wide_s, until_s))
+        time.sleep(max(0.0, next_s - time.monotonic()))
+        self._last_s = time.monotonic()
+
+    def cost(self, took_s: float) -> None:
+        """The last answer took the server so long."""
+        self._wide_s = max(self._gap_s, min(took_s / SERVER_SHARE, self.most_gap_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +67,13 @@ class Attached:
     pace: Pace
     devices: Mapping[str, NvmlMeter] = field(default_factory=dict)
 
-    def read(self) -> tuple[Page, str]:
-        """The metrics now, and the text they are from.
+    def read(self, until_s: float | None = None) -> tuple[Page, str]:
+        """The metrics, and the text they are from, when the pace allows; before `until_s` if given.
 
         Raises:
             TargetError: the server does not answer, or not with a whole page.
         """
-        self.pace.wait()
+        self.pace.wait(until_s)
         began_s = time.monotonic()
         reply = fetch(
             self.source.url,
@@ -72,6 +85,7 @@ class Attached:
             raise TargetError(f"the page at {reply.url} is longer than a metrics page can be")
         if not reply.ok:
             raise TargetError(f"{reply.url} answers with HTTP {reply.status}")
+        self.pace.cost(reply.first_s)
         page = page_of(reply, self.source, began_s + reply.first_s)
         page = replace(page, quantities={**page.quantities, **readings(self.devices)})
         return page, reply.body.decode("utf-8", "replace")
@@ -109,15 +123,18 @@ def pages(
 ) -> Iterator[Page]:
     """A page each second until the monotonic clock says `until_s`; two pages at the least.
 
+    Fewer of a server that takes long to make one: on a few busy cores that time is not its own.
+
     `seen` gets each page's text; `lost` why a server that was read answers no more.
 
     Raises:
         TargetError: fewer than two pages could be read.
     """
     count, failures, said = 0, 0, ""
+    attached.pace.most_gap_s = (until_s - time.monotonic()) / FEWEST_GAPS
     while count < 2 or time.monotonic() + GAP_S <= until_s:  # noqa: PLR2004 - a window needs two
         try:
-            page, text = attached.read()
+            page, text = attached.read(until_s - _END_S)
         except CostauditError as err:
             failures, said = failures + 1, err.message
             if count < 2 and (failures >= _FAILURES_IN_A_ROW or count == 0):  # noqa: PLR2004
