@@ -100,6 +100,12 @@ class Exchange:
         self.end_ns = (0 if cut else self.inbox.last_ns) or time.time_ns()
 
     @property
+    def refused(self) -> bool:
+        """What came is no answer of a model: an error, or a page."""
+        head = self.framer.head
+        return bool(self.cut) or (head is not None and not self._streams(head))
+
+    @property
     def keeps_alive(self) -> bool:
         """The connection can carry another exchange."""
         head = self.framer.head

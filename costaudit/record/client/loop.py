@@ -176,6 +176,8 @@ class Loop:
     def _finish(self, connection: Connection, exchange: Exchange, cut: str = "") -> None:
         """The exchange is over; its stream is free for the next."""
         exchange.end(cut)
+        if exchange.refused:
+            self._tick_ns = 0  # it may be time to stop: not at the next tenth of a second
         if not exchange.keeps_alive or connection.out:
             self.pool.shut(connection)
         elif connection.sock is not None:

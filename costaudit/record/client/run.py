@@ -41,8 +41,8 @@ def run_rung(
 ) -> RungEnd:
     """Send the shots of a rung and hand each answer to `on_answer`, failed ones too.
 
-    `stop` is asked ten times a second at most; what it answers, if anything, ends the rung:
-    nothing more is sent, connections are closed (a server then stops generating), and answers
+    `stop` is asked ten times a second, and after refusals; what it answers, if anything, ends the
+    rung: nothing more is sent, connections are closed (a server then stops generating), and answers
     under way are handed over as cut off. An exception, Ctrl-C too, closes everything before it
     leaves. `on_answer` is called in idle moments, from this thread. Whatever the
     server does is an answer with an `error`, never an exception; one that cannot be reached ends
