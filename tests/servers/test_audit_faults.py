@@ -60,7 +60,7 @@ def test_a_fault_in_mid_run(tmp_path, capsys, case, number):
     with Recording.read(path) as kept:
         assert sum(answer.ok for answer in kept.answers()) >= number // 2
         assert any(answer.error for answer in kept.answers())
-    assert paced.generations < number + 100  # it does not hammer at a closed door
+    assert paced.generations < number + 60  # it does not hammer at a closed door
 
 
 def test_a_failure_now_and_then_ends_nothing_and_is_counted(tmp_path):
