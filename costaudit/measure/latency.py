@@ -161,11 +161,15 @@ class Latencies:
         lag_us = None if answer.lag_s is None else round(answer.lag_s * _US)
         start_s = answer.intended_s if self._open_loop else answer.sent_s
         self.e2e.add(max(0, round((answer.end_s - start_s) * _US)), lag_us)
-        times_us = unpack(answer.event_us, "I")
-        if not times_us:
+        packed = answer.event_us
+        if not packed:
             return
+        times_us = unpack(packed, "I")
         self.ttft.add(max(0, times_us[0] + round((answer.sent_s - start_s) * _US)), lag_us)
-        gaps_us = [*map(sub, times_us[1:], times_us)]
+        if packed == packed[:4] * len(times_us):  # all came at once
+            gaps_us = [0] * (len(times_us) - 1)
+        else:
+            gaps_us = [*map(sub, times_us[1:], times_us)]
         if answer.output_tokens is None:
             self._gaps.add_all(gaps_us, lag_us)
         elif gaps_us and not answer.event_tokens:  # one token each

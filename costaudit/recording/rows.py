@@ -75,7 +75,7 @@ class RequestRow:
     e2e_s: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: it would take thrice as long to make
 class Answer:
     """One request to a server and what came back, as it was seen.
 

@@ -10,7 +10,6 @@ import subprocess
 import pytest
 
 from costaudit.record.client import (
-    alike,
     bodies,
     exchange,
     http1,
@@ -33,7 +32,6 @@ def either_wire(request, monkeypatch):
     monkeypatch.setattr(pool, "Poller", poller.Poller)
     monkeypatch.setattr(http1, "whole_chunks", bodies.whole_chunks)
     monkeypatch.setattr(transcript, "stamped", bodies.stamped)
-    monkeypatch.setattr(alike, "text_run", bodies.text_run)
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_dialect import TinyChat
 
-from costaudit.record.client.alike import run_of
+from costaudit.record.client.bodies import Parts
 from costaudit.record.client.framing import Splitter, payload
 from costaudit.record.client.http1 import Framer, HttpFault
 from costaudit.record.client.transcript import Transcript
-from costaudit.record.dialects.dialect import OUTPUT, Framing
+from costaudit.record.dialects.dialect import Framing
 from costaudit.record.dialects.ollama_generate import OllamaGenerate
 from costaudit.record.dialects.openai_chat import OpenAIChat
 from costaudit.record.dialects.openai_completions import OpenAICompletions
@@ -42,8 +42,8 @@ def test_any_cut_gives_the_same_body_and_the_same_ends(raw, places):
     for piece in cuts(raw, places):
         framer.feed(piece)
     assert framer.done
-    assert b"".join(framer.pieces) == BODY
-    for piece, end in zip(framer.pieces, framer.ends, strict=True):
+    assert b"".join(framer.parts.pieces) == BODY
+    for piece, end in zip(framer.parts.pieces, framer.parts.ends, strict=True):
         assert raw[end - len(piece) : end] == piece
 
 
@@ -56,16 +56,16 @@ def test_many_chunks_at_once_are_as_one_by_one():
         one_by_one.feed(raw[start : start + 300])
     assert at_once.done
     assert one_by_one.done
-    assert at_once.pieces == [*events, DONE]
-    assert b"".join(at_once.pieces) == b"".join(one_by_one.pieces)
-    assert [raw[end - 2 : end] for end in at_once.ends] == [b"\n\n"] * 51
+    assert at_once.parts.pieces == [*events, DONE]
+    assert b"".join(at_once.parts.pieces) == b"".join(one_by_one.parts.pieces)
+    assert [raw[end - 2 : end] for end in at_once.parts.ends] == [b"\n\n"] * 51
 
 
 def test_chunks_with_line_ends_inside_are_not_split():
     pieces = [b"data: x\r\n\r\n" * 40] * 60
     framer = Framer()
     framer.feed(STREAM + chunked(*pieces))
-    assert framer.pieces == pieces
+    assert framer.parts.pieces == pieces
 
 
 @given(st.binary(max_size=300))
@@ -75,7 +75,7 @@ def test_rubbish_is_a_fault_or_waits_never_another_exception(rubbish):
         framer.feed(STREAM + rubbish)
     except HttpFault:
         return
-    assert len(b"".join(framer.pieces)) <= len(rubbish)
+    assert len(b"".join(framer.parts.pieces)) <= len(rubbish)
 
 
 @given(st.lists(st.integers(1, 900), max_size=30))
@@ -160,10 +160,17 @@ def test_an_event_in_a_piece_is_the_quick_case():
     assert Splitter(Framing.NDJSON).whole_events(pieces) == []
 
 
+def parts_of(pieces, ends=None):
+    parts = Parts()
+    for piece, end in zip(pieces, ends or accumulate(map(len, pieces)), strict=True):
+        parts.add(piece, end)
+    return parts
+
+
 def read_all(pieces, dialect):
     transcript = Transcript(dialect)
     ends = [sum(map(len, pieces[: k + 1])) for k in range(len(pieces))]
-    transcript.read(pieces, ends)
+    transcript.read(parts_of(pieces))
     transcript.stamp(ends, [10_000 * (k + 1) for k in range(len(ends))])
     return transcript
 
@@ -174,7 +181,7 @@ def test_an_event_has_the_time_of_the_read_that_completed_it():
     middle = len(events[0]) + len(events[1]) - 1
     transcript = Transcript(TinyChat())
     pieces, ends = [body[:middle], body[middle:]], [middle, len(body)]
-    transcript.read(pieces, ends)
+    transcript.read(parts_of(pieces))
     transcript.stamp(ends, [1_000, 5_000])
     assert [*transcript.event_us] == [1_000, 5_000, 5_000]
     assert transcript.shared == 1
@@ -187,7 +194,7 @@ def test_reading_at_once_and_one_by_one_say_the_same():
     by_run = read_all(pieces, OpenAIChat())
     by_one = Transcript(OpenAIChat())
     for k, piece in enumerate(pieces):
-        by_one.read([piece], [len(piece)])
+        by_one.read(parts_of([piece]))
         by_one.stamp([len(piece)], [10_000 * (k + 1)])
     assert [*by_run.event_us] == [*by_one.event_us]
     assert [*by_run.event_tokens] == [*by_one.event_tokens]
@@ -205,6 +212,13 @@ def plain(text, *, name=b"content", key=b"1", escape=json.dumps):
 
 def raw(text):
     return json.dumps(text, ensure_ascii=False)
+
+
+def rows_of(dialect, pieces):
+    """As they come from a framer: some of one row are one."""
+    framer = Framer(dialect.texts)
+    framer.feed(STREAM + chunked(*pieces).removesuffix(b"0\r\n\r\n"))
+    return framer.parts
 
 
 ODD = st.sampled_from(
@@ -241,33 +255,40 @@ def test_a_run_of_events_alike_says_what_each_of_them_says(groups, dialect):
     pieces = [piece for group in groups for piece in group]
     if isinstance(dialect, OpenAICompletions):
         pieces = [piece.replace(b"content", b"text") for piece in pieces]
-    ends = [*accumulate(map(len, pieces))]
     at_once, one_by_one = Transcript(dialect), Transcript(dialect)
-    at_once.read(pieces, ends)
-    for piece, end in zip(pieces, ends, strict=True):
-        one_by_one.read([piece], [end])
+    rows = rows_of(dialect, pieces)
+    assert len(rows.every()) == len(pieces)
+    at_once.read(rows)
+    for piece, end in zip(pieces, rows.ends, strict=True):
+        one_by_one.read(parts_of([piece], [end]))
     for name in ("done", "error", "finish_reason", "output_tokens", "event_tokens", "_offsets"):
         assert getattr(at_once, name) == getattr(one_by_one, name)
 
 
-@pytest.mark.parametrize("words", [4, 12])
+@pytest.mark.usefixtures("either_wire")
+@pytest.mark.parametrize("words", [40, 90])
 def test_a_run_does_not_begin_within_an_event(words):
     """What came before it has no end yet: together they are one event, which nobody can read."""
     pieces = [plain("a").removesuffix(b"\n\n"), *[plain("b", escape=raw)] * words]
     at_once, one_by_one = Transcript(OpenAIChat()), Transcript(OpenAIChat())
-    at_once.read(pieces, [*accumulate(map(len, pieces))])
-    for piece, end in zip(pieces, accumulate(map(len, pieces)), strict=True):
-        one_by_one.read([piece], [end])
+    at_once.read(rows := rows_of(OpenAIChat(), pieces))
+    assert rows.counts == [1, words]
+    for piece, end in zip(pieces, rows.ends, strict=True):
+        one_by_one.read(parts_of([piece], [end]))
     assert "cannot be read" in at_once.error
     assert at_once.error == one_by_one.error
     assert at_once.event_tokens == one_by_one.event_tokens
 
 
+@pytest.mark.usefixtures("either_wire")
 def test_a_run_is_found_among_what_begins_and_ends_a_stream():
     role = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
     words = [plain(word, escape=raw) for word in (" a", "\n", "é", ' b"c"', *"defghijk")]
-    run = run_of(OpenAIChat(), [role, *words[:3], *words[4:], USAGE, DONE])
-    assert (run.first, run.count, run.chunk) == (1, 11, OUTPUT)
-    run = run_of(OpenAIChat(), [role, *words[4:], *words, USAGE, DONE])
-    assert (run.first, run.count) == (1, 11)  # up to the quotes, which are escaped
-    assert run_of(OpenAIChat(), [role, *words[:4], USAGE, DONE]) is None
+    row = [*words[:3], *words[4:]] * 4
+    parts = rows_of(OpenAIChat(), [role, *row, USAGE, DONE])
+    assert parts.pieces == [role, row[0], USAGE, DONE]
+    assert parts.counts == [1, len(row), 1, 1]
+    parts = rows_of(OpenAIChat(), [*words * 4, DONE])  # the fourth has escaped quotes
+    few, more = words[:3], words[4:]
+    assert parts.pieces == [words[0], words[3], *[more[0], words[3]] * 3, more[0], DONE]
+    assert parts.counts == [3, 1, *[len(more + few), 1] * 3, len(more), 1]

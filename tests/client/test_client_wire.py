@@ -6,6 +6,7 @@ import errno
 import select
 import socket
 import struct
+from array import array
 from types import SimpleNamespace
 
 import pytest
@@ -123,7 +124,7 @@ def test_chunks_are_whole_ones_in_their_order(parts, place, many):
     """Python takes many at once or none; what is taken is the same, and each as it stands there."""
     data = b"".join(parts) * (20 if many else 1)
     place = min(place, len(data))
-    found = [_chunks(room, data, place) for room in (bodies, native())]
+    found = [_chunks(room, data, place, ()) for room in (bodies, native())]
     (plain, plain_ends, plain_place), (pieces, ends, after) = found
     assert pieces[: len(plain)] == plain
     assert ends[: len(plain)] == plain_ends
@@ -134,10 +135,12 @@ def test_chunks_are_whole_ones_in_their_order(parts, place, many):
         assert data[end - 7 : end - 5] == b"\r\n"
 
 
-def _chunks(room, data, place):
-    pieces, ends = [], []
-    after = room.whole_chunks(data, place, 7, pieces, ends)
-    return pieces, ends, after
+def _chunks(room, data, place, names):
+    parts = bodies.Parts()
+    after, *told = room.whole_chunks(data, place, 7, names)
+    parts.add_all(*told)
+    assert sum(parts.counts) == len(parts.ends)
+    return parts.pieces if names else parts.every(), [*parts.ends], after
 
 
 ODD = [b"", b"\\n", b"\\\\n", b"\\", b'a"b', b"\xc3", b"\xed\xa0\x80", b"\n"]
@@ -160,12 +163,14 @@ rows = st.lists(
 
 
 @given(rows)
-def test_runs_of_a_text_are_the_same(row):
+def test_rows_of_a_text_are_the_same(row):
     pieces = [form % text for form, text in row]
+    end = b"%x\r\n%b\r\n" % (bodies.MANY_BYTES, b"x" * bodies.MANY_BYTES)  # enough for Python
+    data = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + end
     for names in ((b"text",), (b"reasoning", b"text", b"x")):
-        found = bodies.text_run([*pieces], names)
-        assert native().text_run(pieces, names) == found
-        assert sum(found) <= len(pieces)
+        compiled = _chunks(native(), data, 0, names)
+        python = _chunks(bodies, data, 0, names)
+        assert python in (compiled, ([], [], 0))  # a line end within a chunk is left to others
 
 
 @given(st.data())
@@ -173,11 +178,11 @@ def test_stamps_are_the_same(data):
     ends = sorted(data.draw(st.lists(st.integers(0, 50), min_size=1, max_size=12)))
     times = [data.draw(st.integers(0, 2**32 - 1)) for _ in ends]
     offsets = sorted(data.draw(st.lists(st.integers(0, ends[-1]), min_size=1, max_size=12)))
-    told = bodies.stamped(offsets, ends, times)
-    assert native().stamped(offsets, ends, times) == told
+    told = bodies.stamped(array("q", offsets), ends, times)
+    assert native().stamped(array("q", offsets), ends, times) == told
     for room in (bodies, native()):
         with pytest.raises(IndexError):
-            room.stamped([ends[-1] + 1], ends, times)
+            room.stamped(array("q", [ends[-1] + 1]), ends, times)
 
 
 def test_a_poller_receives_for_those_it_is_armed_for(room):
@@ -246,16 +251,17 @@ def test_a_poller_waits_as_long_as_it_is_told(room):
         lambda n: n.Poller().watch(3.5, 1, None),
         lambda n: n.Poller().arm(socket.socket(), None),
         lambda n: n.Poller().poll("soon"),
-        lambda n: n.whole_chunks(b"", 9, 0, [], []),
-        lambda n: n.whole_chunks("", 0, 0, [], []),
-        lambda n: n.text_run([1], (b"text",)),
-        lambda n: n.text_run([b'data: {"text":"a"}\n\n'], ("text",)),
-        lambda n: n.text_run((), ()),
-        lambda n: n.stamped([], [1], [1]),
-        lambda n: n.stamped([1], [1], []),
-        lambda n: n.stamped(["x"], [1], [1]),
-        lambda n: n.stamped([1], ["x"], [1]),
-        lambda n: n.stamped([1], [1], [-1]),
+        lambda n: n.whole_chunks(b"", 9, 0, ()),
+        lambda n: n.whole_chunks("", 0, 0, ()),
+        lambda n: n.whole_chunks(b"", 0, 0, []),
+        lambda n: n.whole_chunks(b"9\r\ndata: 1\n\n\r\n", 0, 0, ("text",)),
+        lambda n: n.stamped(array("q"), [1], [1]),
+        lambda n: n.stamped(array("i", [1, 2]), [1], [1]),
+        lambda n: n.stamped(array("d", [1]), [1], [1]),
+        lambda n: n.stamped([1], [1], [1]),
+        lambda n: n.stamped(array("q", [1]), [1], []),
+        lambda n: n.stamped(array("q", [1]), ["x"], [1]),
+        lambda n: n.stamped(array("q", [1]), [1], [-1]),
     ],
 )
 def test_what_makes_no_sense_is_an_exception(wrong):

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from array import array
 from socket import socket
 from typing import Any
 
@@ -22,9 +22,8 @@ class Poller:
     def close(self) -> None: ...
 
 def stamped(
-    offsets: list[int], read_ends: list[int], read_us: list[int]
+    offsets: array[int], read_ends: list[int], read_us: list[int]
 ) -> tuple[bytes, int, int, int]: ...
-def text_run(pieces: list[bytes], names: Sequence[bytes]) -> tuple[int, int]: ...
 def whole_chunks(
-    data: bytes, place: int, taken: int, pieces: list[bytes], ends: list[int]
-) -> int: ...
+    data: bytes, place: int, taken: int, names: tuple[bytes, ...]
+) -> tuple[int, list[bytes], list[int], bytes]: ...

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _KNOWN_SIZES = 4_096
-_MANY_BYTES = 2_048  # of chunks, from which they are split at once
+MANY_BYTES = 2_048  # of chunks, from which they are split at once
 _LINE_END = re.compile(rb"\r\n")
-_LOOK_AT = 4  # events that begin otherwise: a role, an empty text, an escape
+_SOME = 8  # that are alike before it is worth to look at all others
 _HEAD, _TAIL = b"data: ", b"\n\n"
 _CONTROL = bytes(range(32))  # none of these may stand in a string of JSON as it is
 
@@ -34,42 +34,90 @@ class _Sizes(dict[bytes, int]):
 _SIZES = _Sizes()
 
 
-def whole_chunks(data: bytes, place: int, taken: int, pieces: list[bytes], ends: list[int]) -> int:
-    """The place behind the whole chunks that stand at `place`, as far as that is easily told.
+class Parts:
+    """Stretches of a body in their order.
 
-    Appends each to `pieces`, and to `ends` where it ends, counted from `taken` before the data.
-    What is unusual, and the empty chunk at the end, is left to the caller.
+    `pieces[k]` stands for `counts[k]` in a row that say the same (see `whole_chunks`); `ends` has
+    of each of them all where it ends in the raw stream.
     """
-    if len(data) - place <= _MANY_BYTES:
-        return place
+
+    __slots__ = ("counts", "ends", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.counts: list[int] = []
+        self.ends = array("q")
+
+    def add(self, piece: bytes, end: int) -> None:
+        """One more, like none before it."""
+        self.pieces.append(piece)
+        self.counts.append(1)
+        self.ends.append(end)
+
+    def add_all(self, pieces: list[bytes], counts: list[int], ends: bytes) -> None:
+        """What `whole_chunks` has told."""
+        self.pieces += pieces
+        self.counts += counts
+        self.ends.frombytes(ends)
+
+    def every(self) -> list[bytes]:
+        """One for each end: of those that say the same, the first again and again."""
+        both = zip(self.pieces, self.counts, strict=True)
+        return [piece for piece, count in both for _ in range(count)]
+
+    def clear(self) -> None:
+        """They were read."""
+        self.pieces.clear()
+        self.counts.clear()
+        del self.ends[:]
+
+
+def whole_chunks(
+    data: bytes, place: int, taken: int, names: tuple[bytes, ...]
+) -> tuple[int, list[bytes], list[int], bytes]:
+    """The whole chunks that stand at `place`, as far as that is easily told.
+
+    The place behind them, then `pieces` and `counts` as in `Parts`, and where each chunk ends,
+    `taken` bytes before the data, as int64 of this machine. A server writes one event after the
+    other from one template, into which it puts the token's text: of a row of chunks that are one
+    event each and differ in nothing but a text behind one of these `names`, the first is told, and
+    how many they are. Where it matters of that text that it is not empty, and no more, they all say
+    what the first of them says. What is unusual, and the empty chunk at the end, is left to the
+    caller.
+    """
+    if len(data) - place <= MANY_BYTES:
+        return place, [], [], b""
     parts = _LINE_END.split(data[place:])  # thrice as fast as bytes.split
     count = (len(parts) - 1) // 2
     try:
         sizes = [*map(_SIZES.__getitem__, parts[0 : 2 * count : 2])]
     except ValueError:
-        return place
+        return place, [], [], b""
     if sizes and not sizes[-1]:
         sizes.pop()  # the end of the body is not for us
     del parts[2 * len(sizes) :]
     lengths = [*map(len, parts)]
     if not sizes or sizes != lengths[1::2]:  # one holds a line end
-        return place
-    pieces += parts[1::2]
+        return place, [], [], b""
     # Each part but the last of these has a line end behind it.
-    ends += map(add, [*accumulate(lengths)][1::2], count_from(taken + place + 2, 4))
-    return ends[-1] + 2 - taken
+    ends = array("q", map(add, [*accumulate(lengths)][1::2], count_from(taken + place + 2, 4)))
+    return ends[-1] + 2 - taken, *_rows(parts[1::2], names), ends.tobytes()
 
 
-def text_run(pieces: list[bytes], names: Sequence[bytes]) -> tuple[int, int]:
-    """The first of a row of pieces that differ in one text, near the beginning, and how many.
-
-    Each is an event of one `data` line, with a text behind one of these `names` that is not empty.
-    None at all: (0, 0).
-    """
-    for first, piece in enumerate(pieces[:_LOOK_AT]):
-        if (parts := _around(piece, names)) is not None:
-            return first, _alike(pieces[first:], *parts)
-    return 0, 0
+def _rows(chunks: list[bytes], names: Sequence[bytes]) -> tuple[list[bytes], list[int]]:
+    pieces: list[bytes] = []
+    counts: list[int] = []
+    place = 0
+    while place < len(chunks):
+        count = 0
+        if (parts := _around(chunks[place], names)) is not None:
+            count = _alike(chunks[place : place + _SOME], *parts)
+            if count == _SOME:
+                count += _alike(chunks[place + _SOME :], *parts)
+        pieces.append(chunks[place])
+        counts.append(max(1, count))
+        place += counts[-1]
+    return pieces, counts
 
 
 def _around(piece: bytes, names: Sequence[bytes]) -> tuple[bytes, bytes] | None:
@@ -125,7 +173,7 @@ def _strings(texts: Sequence[bytes]) -> bool:
 
 
 def stamped(
-    offsets: list[int], read_ends: list[int], read_us: list[int]
+    offsets: array[int], read_ends: list[int], read_us: list[int]
 ) -> tuple[bytes, int, int, int]:
     """Of each offset the time of the read that completed it, as uint32 of this machine.
 

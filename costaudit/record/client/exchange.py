@@ -35,6 +35,7 @@ class Exchange:
     __slots__ = (
         "_keep",
         "_misfit",
+        "_texts",
         "body",
         "cut",
         "end_ns",
@@ -58,6 +59,7 @@ class Exchange:
         self.retried = False
         self.queued = False  # to be read in mid-stream, by whoever runs it
         self.transcript = Transcript(dialect)
+        self._texts = dialect.texts
         self.cut = ""
         self._keep = _BODY_BYTES + _BODY_BYTES_PER_TOKEN * shot.output_tokens
         self.sent_ns = self.end_ns = intended_ns  # until it is
@@ -65,7 +67,7 @@ class Exchange:
 
     def rewind(self) -> None:
         """It is about to be sent; nothing came yet."""
-        self.framer = Framer()
+        self.framer = Framer(self._texts)
         self.body = b""  # of an answer that is no stream of events
         self.lag_ns: int | None = None
         self.lags_us: list[int] = []
@@ -133,8 +135,7 @@ class Exchange:
         """Store a stretch of a body whose HTTP coding someone else took off."""
         self.framer.head = head
         self.inbox.mark(len(data), user_ns)
-        self.framer.pieces.append(data)
-        self.framer.ends.append(self.inbox.received)
+        self.framer.parts.add(data, self.inbox.received)
         if self.inbox.waiting > KEEP_READS:
             self.digest()
 
@@ -150,18 +151,17 @@ class Exchange:
             read_ends, read_us = [inbox.received], [min(max(since_us, 0), US_MAX)]
         if head is not None and self._streams(head):
             try:
-                self.transcript.read(framer.pieces, framer.ends)
+                self.transcript.read(framer.parts)
                 if framer.done:
                     self.transcript.finish(inbox.received)
             except FramingFault as fault:
                 self.cut = self.cut or str(fault)
             self.transcript.stamp(read_ends, read_us)
         else:
-            self.body += b"".join(framer.pieces)[: KEEP_BYTES - len(self.body)]
+            self.body += b"".join(framer.parts.every())[: KEEP_BYTES - len(self.body)]
             if head is not None and len(self.body) >= KEEP_BYTES:
                 self.cut = self.cut or "the answer is no stream and does not end"
-        framer.pieces.clear()
-        framer.ends.clear()
+        framer.parts.clear()
         inbox.alert_bytes = inbox.received + KEEP_BYTES
 
     def _streams(self, head: Head) -> bool:

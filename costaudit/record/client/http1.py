@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from costaudit.record.client.bodies import Parts
 from costaudit.record.client.wire import whole_chunks
 
 HEAD_BYTES = 65_536  # a longer head is no answer of a model server
@@ -77,18 +78,19 @@ class Framer:
     Each state is a function that takes what makes sense at a place and returns the place behind
     it: the same place when more bytes are needed.
 
-    `head` appears when it is whole, `done` becomes true with the last byte of the body. `pieces`
-    and `ends` grow: stretches of the body and, of each, the offset in the raw stream just behind
-    its last byte, from which the read that completed it can be told. The owner empties both.
+    `head` appears when it is whole, `done` becomes true with the last byte of the body. `parts`
+    grow: stretches of the body and, of each, the offset in the raw stream just behind its last
+    byte, from which the read that completed it can be told. The owner empties them. `texts`: events
+    that differ in a text behind one of these names only say the same.
     """
 
-    __slots__ = ("_left", "_rest", "_state", "_taken", "done", "ends", "head", "pieces")
+    __slots__ = ("_left", "_rest", "_state", "_taken", "_texts", "done", "head", "parts")
 
-    def __init__(self) -> None:
+    def __init__(self, texts: tuple[bytes, ...] = ()) -> None:
         self.head: Head | None = None
         self.done = False
-        self.pieces: list[bytes] = []
-        self.ends: list[int] = []
+        self.parts = Parts()
+        self._texts = texts
         self._rest = b""  # bytes that make no sense yet
         self._taken = 0  # raw bytes before `_rest`
         self._left = 0  # of the chunk or body under way
@@ -153,9 +155,9 @@ class Framer:
 
     def _read_chunks(self, data: bytes, place: int) -> int:
         """Whole chunks, as many as there are."""
-        place = whole_chunks(data, place, self._taken, self.pieces, self.ends)
-        find, taken, size = data.find, self._taken, len(data)
-        piece, end = self.pieces.append, self.ends.append
+        parts, taken, size, find = self.parts, self._taken, len(data), data.find
+        place, pieces, counts, ends = whole_chunks(data, place, taken, self._texts)
+        parts.add_all(pieces, counts, ends)
         while (line := find(b"\r\n", place)) >= 0:
             try:
                 length = int(data[place:line], 16)
@@ -173,8 +175,7 @@ class Framer:
                 return start
             if data[stop : stop + 2] != b"\r\n":
                 raise HttpFault("the answer's chunked coding is broken")
-            piece(data[start:stop])
-            end(taken + stop)
+            parts.add(data[start:stop], taken + stop)
             place = stop + 2
         if size - place > _LINE_BYTES:
             raise HttpFault("the answer has a broken chunk size")
@@ -204,8 +205,7 @@ class Framer:
         return line + 2
 
     def _give(self, data: bytes, start: int, stop: int) -> None:
-        self.pieces.append(data[start:stop])
-        self.ends.append(self._taken + stop)
+        self.parts.add(data[start:stop], self._taken + stop)
 
 
 def _check_start(start: bytes) -> None:

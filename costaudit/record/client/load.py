@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -20,8 +22,7 @@ class Endpoint:
     verify_tls: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shot:
+class Shot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request to send.
 
     `start_s` is its intended start since the rung began (open loop); None: as soon as one of the

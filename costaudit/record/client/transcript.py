@@ -6,7 +6,6 @@ import sys
 from array import array
 from typing import TYPE_CHECKING
 
-from costaudit.record.client.alike import run_of
 from costaudit.record.client.framing import Splitter, payload
 from costaudit.record.client.wire import stamped
 from costaudit.record.dialects.dialect import OUTPUT, Ending
@@ -14,6 +13,7 @@ from costaudit.record.dialects.dialect import OUTPUT, Ending
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from costaudit.record.client.bodies import Parts
     from costaudit.record.dialects.dialect import Chunk, Dialect
 
 TOKENS_MAX = 2**16 - 1  # what an event's uint16 of tokens holds
@@ -49,7 +49,7 @@ class Transcript:
         self._dialect = dialect
         self.framing = dialect.framing
         self._splitter = Splitter(dialect.framing)
-        self._offsets: list[int] = []  # of output events that have no stamp yet
+        self._offsets = array("q")  # of output events that have no stamp yet
         self._last_read = -1  # raw offset of the end of the read that completed the last of them
         self._total_tokens = 0
         self.event_us = array("I")
@@ -62,62 +62,45 @@ class Transcript:
         self.error = ""
         self.done = False
 
-    def read(self, pieces: list[bytes], ends: list[int]) -> None:
-        """Read stretches of the body; `ends` are their ends' offsets in the raw stream.
+    def read(self, parts: Parts) -> None:
+        """Read stretches of the body.
 
         Raises:
             FramingFault: an event without end.
         """
-        while not self._within_event() and (run := run_of(self._dialect, pieces)) is not None:
-            upto = run.first + run.count
-            self._read(pieces[: run.first], ends[: run.first])
-            if self._within_event():  # the run goes on with what came before it
-                pieces, ends = pieces[run.first :], ends[run.first :]
-                break
-            if not self.done:
-                self._offsets += ends[run.first : upto]
-                told = _UNTOLD if run.chunk.tokens is None else run.chunk.tokens
-                self.event_tokens.extend(array("q", (told,)) * run.count)
-            pieces, ends = pieces[upto:], ends[upto:]
-        self._read(pieces, ends)
-
-    def _within_event(self) -> bool:
-        return not self._splitter.empty
-
-    def _read(self, pieces: list[bytes], ends: list[int]) -> None:
-        if payloads := self._splitter.whole_events(pieces):
-            self._take(payloads, ends)
+        if self.done or not parts.pieces:
             return
-        places: list[int] = []
+        if payloads := self._splitter.whole_events(parts.pieces):
+            self._take(self._dialect.read_all(payloads), parts.counts, parts.ends)
+            return
+        ends = array("q")
         try:
-            for block, end in self._splitter.blocks(pieces, ends):
+            for block, end in self._splitter.blocks(parts.every(), parts.ends):
                 if said := payload(block, self.framing):
                     payloads.append(said)
-                    places.append(end)
+                    ends.append(end)
         finally:
-            self._take(payloads, places)
+            self._take(self._dialect.read_all(payloads), [1] * len(ends), ends)
 
-    def _take(self, payloads: list[bytes], ends: list[int]) -> None:
-        """Events in order; what comes behind the terminator is for nobody."""
-        if self.done:
-            return
-        offset, tokens = self._offsets.append, self.event_tokens.append
-        for chunk, end in zip(self._dialect.read_all(payloads), ends, strict=True):
-            if chunk is OUTPUT:
-                offset(end)
-                tokens(_UNTOLD)
-                continue
-            self._note(chunk)
+    def _take(self, chunks: Sequence[Chunk], counts: list[int], ends: array[int]) -> None:
+        """Events in order, each so many times; what comes behind the terminator is for nobody."""
+        place = 0
+        for chunk, count in zip(chunks, counts, strict=True):
+            first, place = place, place + count
+            if chunk is not OUTPUT:
+                self._note(chunk)
             if chunk.output:
-                offset(end)
-                tokens(self._tokens_of(chunk))
+                self._offsets += ends[first:place]
+                self.event_tokens.append(self._tokens_of(chunk))
+                if count > 1:
+                    self.event_tokens += array("q", (self._tokens_of(chunk),)) * (count - 1)
             if chunk.done:
                 break
 
     def finish(self, end: int) -> None:
         """The body is over; a last event may lack its separator."""
-        if said := payload(self._splitter.rest(), self.framing):
-            self._take([said], [end])
+        if not self.done and (said := payload(self._splitter.rest(), self.framing)):
+            self._take(self._dialect.read_all([said]), [1], array("q", (end,)))
 
     def stamp(self, read_ends: list[int], read_us: list[int]) -> None:
         """Give the events read so far the times of the reads that completed them.
@@ -130,7 +113,7 @@ class Transcript:
         self.event_us.frombytes(times)
         self.shared += len(self._offsets) - reads + (first == self._last_read)
         self._last_read = last
-        self._offsets.clear()
+        del self._offsets[:]
 
     def whole(self, *, ended: bool) -> bool:
         """Did the stream come to its own end? `ended`: its body did, by HTTP's rules."""

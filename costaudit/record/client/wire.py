@@ -6,11 +6,11 @@ installed, if there is a C compiler.
 
 from __future__ import annotations
 
-from costaudit.record.client.bodies import stamped, text_run, whole_chunks
+from costaudit.record.client.bodies import stamped, whole_chunks
 from costaudit.record.client.inbox import Inbox
 from costaudit.record.client.poller import Poller
 
-__all__ = ["COMPILED", "Inbox", "Poller", "stamped", "text_run", "whole_chunks"]
+__all__ = ["COMPILED", "Inbox", "Poller", "stamped", "whole_chunks"]
 
 COMPILED = False
 try:
@@ -20,5 +20,4 @@ except ImportError:
 else:
     COMPILED = True
     Inbox, Poller = _native.Inbox, _native.Poller  # type: ignore[misc,assignment]
-    stamped, text_run = _native.stamped, _native.text_run
-    whole_chunks = _native.whole_chunks
+    stamped, whole_chunks = _native.stamped, _native.whole_chunks

@@ -1,10 +1,14 @@
-"""What a wire format has to say: how a generation is asked for and how its events are read."""
+"""What a wire format has to say: how a generation is asked for and how its events are read.
+
+Structs of msgspec, not dataclasses: some are made for each request, in a fifth of the time.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,25 +29,22 @@ class Ending(StrEnum):
     EOF = "eof"  # nothing but the end of the body
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One generation to ask for: a prompt as token ids or as text, and tokens to generate."""
 
     prompt: tuple[int, ...] | str
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One HTTP POST, ready to be sent; `path` is below the base URL and starts with a slash."""
 
     path: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event of a streamed answer, read.
 
     Attributes:

@@ -82,7 +82,7 @@ def _asked(route: Route, endpoint: Endpoint) -> Any:
     if head is None or head.status != _OK or not stays:
         raise ValueError("not a whole list over a connection that stays open")
     route.socket.setblocking(False)
-    return json.loads(b"".join(framer.pieces))
+    return json.loads(b"".join(framer.parts.pieces))
 
 
 def _owners(listing: Any) -> dict[str, str]:

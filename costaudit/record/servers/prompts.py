@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 MOST_PREFIXES = 4096  # that are remembered; a run has fewer that are still in use
 HASHES = 1 << 40  # added to a block's hash: its text is none of a prefix_id
 SLOTS = 1 << 16  # what two bytes tell apart: a unit each, or several for one
-UNIQUE_TOKENS = 32  # enough to be new among any number of prompts, at the head of the first block
+TEXT_TOKENS = 8192  # of which prompts are stretches, from anywhere in it
+UNIQUE_TOKENS = 16  # enough to be new among any number of prompts, at the head of the first block
 
 
 class PromptMaker:
@@ -39,6 +40,7 @@ class PromptMaker:
         self._prefixes: dict[int, tuple[Unit, ...]] = {}
         some = list(vocabulary.units[:: -(-len(vocabulary.units) // SLOTS)])
         self._slots = (some * -(-SLOTS // len(some)))[:SLOTS]
+        self._text = self._drawn(self._rng, TEXT_TOKENS)
 
     @classmethod
     def of(cls, found: Found, *, tokenizer: Path | None = None, seed: int = 0) -> Self:
@@ -63,10 +65,7 @@ class PromptMaker:
 
     def cold(self, tokens: int) -> tuple[int, ...] | str:
         """A prompt of `tokens` tokens whose first block is its own."""
-        units = self._units(tokens)
-        head = min(UNIQUE_TOKENS, units)
-        drawn = (*self._draw(self._nonce, head), *self._draw(self._rng, units - head))
-        return self._vocabulary.joined(drawn)
+        return self._vocabulary.joined(self._fresh(self._units(tokens)))
 
     def shared(self, tokens: int, *, prefix_id: int, prefix_tokens: int) -> tuple[int, ...] | str:
         """A prompt of `tokens` that begins with the `prefix_tokens` of its `prefix_id`.
@@ -76,10 +75,7 @@ class PromptMaker:
         units = self._units(tokens)
         shared = max(0, min(prefix_tokens, units - 1))
         prefix = self._prefix(prefix_id, shared)
-        own = units - shared
-        head = min(UNIQUE_TOKENS, own)
-        tail = (*self._draw(self._nonce, head), *self._draw(self._rng, own - head))
-        return self._vocabulary.joined((*prefix, *tail))
+        return self._vocabulary.joined([*prefix, *self._fresh(units - shared)])
 
     def hashed(
         self, tokens: int, *, hashes: Sequence[int], block_tokens: int
@@ -88,18 +84,15 @@ class PromptMaker:
         units, block = self._units(tokens), max(1, self._units(block_tokens))
         texts = (self._prefix(HASHES + one, block) for one in hashes)
         blocks = [unit for text in texts for unit in text][: max(0, units - 1)]
-        own = units - len(blocks)
-        head = min(UNIQUE_TOKENS, own)
-        tail = (*self._draw(self._nonce, head), *self._draw(self._rng, own - head))
-        return self._vocabulary.joined((*blocks, *tail))
+        return self._vocabulary.joined([*blocks, *self._fresh(units - len(blocks))])
 
     def _prefix(self, prefix_id: int, tokens: int) -> tuple[Unit, ...]:
         """The first `tokens` of an endless text that belongs to this prefix and this run."""
         known = self._prefixes.get(prefix_id, ())
         if len(known) < tokens:
             rng = random.Random(f"{self._seed}:{prefix_id}")
-            head = known[:UNIQUE_TOKENS] or self._draw(self._nonce, UNIQUE_TOKENS)
-            known = (*head, *self._draw(rng, tokens))
+            head = known[:UNIQUE_TOKENS] or self._drawn(self._nonce, UNIQUE_TOKENS)
+            known = (*head, *self._drawn(rng, tokens))
             self._prefixes[prefix_id] = known
             if len(self._prefixes) > MOST_PREFIXES:
                 self._prefixes.pop(next(iter(self._prefixes)))
@@ -110,7 +103,21 @@ class PromptMaker:
         ours = tokens - self._vocabulary.added_tokens
         return max(1, round(ours / self._vocabulary.tokens_per_unit))
 
-    def _draw(self, rng: random.Random, count: int) -> list[Unit]:
-        """Units by two random bytes each: a client at its ceiling has no time for `choices`."""
-        places = array("H", rng.randbytes(2 * max(0, count)))
+    def _fresh(self, count: int) -> list[Unit]:
+        """So many units of which the first are in no other prompt.
+
+        The others are a stretch of one text where it is long enough: to draw each of them anew
+        takes as long as to read an answer.
+        """
+        head = min(UNIQUE_TOKENS, count)
+        rest = count - head
+        drawn = self._drawn(self._nonce, head)
+        if rest > TEXT_TOKENS // 2:
+            return [*drawn, *self._drawn(self._rng, rest)]
+        at = int(self._rng.random() * (TEXT_TOKENS - rest))
+        return [*drawn, *self._text[at : at + rest]]
+
+    def _drawn(self, rng: random.Random, count: int) -> list[Unit]:
+        """Units by two random bytes each."""
+        places = array("H", rng.randbytes(2 * count))
         return [*map(self._slots.__getitem__, places)]

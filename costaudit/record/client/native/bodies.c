@@ -6,7 +6,6 @@
 #include <string.h>
 
 enum { SIZE_DIGITS = 7, KEY_BYTES = 64 };
-enum { LOOK_AT = 4 }; /* events that begin otherwise: a role, an empty text, an escape */
 
 static int digit(char c)
 {
@@ -34,29 +33,6 @@ static int append(PyObject *list, PyObject *item)
     int failed = !item || PyList_Append(list, item);
     Py_XDECREF(item);
     return failed;
-}
-
-/* whole_chunks(data, place, taken, pieces, ends) -> the place behind them: appends each chunk, and
- * `taken` more than where it ends. What is unusual, and the last chunk, is left alone. */
-PyObject *whole_chunks(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    char *data;
-    const char *begin = NULL;
-    Py_ssize_t length, size;
-    if (count != 5) return PyErr_Format(PyExc_TypeError, "five arguments");
-    if (PyBytes_AsStringAndSize(args[0], &data, &length)) return NULL;
-    Py_ssize_t place = PyLong_AsSsize_t(args[1]);
-    long long taken = PyLong_AsLongLong(args[2]);
-    if (PyErr_Occurred()) return NULL;
-    if (place < 0 || place > length || !PyList_Check(args[3]) || !PyList_Check(args[4]))
-        return PyErr_Format(PyExc_ValueError, "a place in the data, and two lists");
-    while ((size = chunk_at(data + place, data + length, &begin)) > 0) {
-        place = begin + size - data;
-        if (append(args[3], PyBytes_FromStringAndSize(begin, size))) return NULL;
-        if (append(args[4], PyLong_FromLongLong(taken + place))) return NULL;
-        place += 2;
-    }
-    return PyLong_FromSsize_t(place);
 }
 
 /* May it stand between quotes of JSON, as valid UTF-8, and is it not empty? */
@@ -101,62 +77,96 @@ static bool find_text(const char *piece, Py_ssize_t size, PyObject *names, Py_ss
     return false;
 }
 
-/* How many pieces, from `first` on and in a row, differ from it in nothing but this text. */
-static Py_ssize_t alike(PyObject *pieces, Py_ssize_t first, Py_ssize_t start, Py_ssize_t stop)
+struct row { const char *model; Py_ssize_t size, start, stop, count; }; /* alike but for a text */
+
+/* Does a piece differ from the first of the row in nothing but the text? */
+static bool is_of(const struct row *row, const char *piece, Py_ssize_t size)
 {
-    char *model, *piece;
-    Py_ssize_t size, at = first, all = PyList_Size(pieces), whole;
-    if (PyBytes_AsStringAndSize(PyList_GetItem(pieces, first), &model, &whole)) return -1;
-    for (Py_ssize_t tail = whole - stop; at < all; at++) {
-        if (PyBytes_AsStringAndSize(PyList_GetItem(pieces, at), &piece, &size)) return -1;
-        if (size <= start + tail || memcmp(piece, model, start) ||
-            memcmp(piece + size - tail, model + stop, tail) ||
-            !is_text(piece + start, size - start - tail))
-            break;
-    }
-    return at - first;
+    Py_ssize_t tail = row->size - row->stop;
+    return row->count && row->start && size > row->start + tail &&
+           !memcmp(piece, row->model, row->start) &&
+           !memcmp(piece + size - tail, row->model + row->stop, tail) &&
+           is_text(piece + row->start, size - row->start - tail);
 }
 
-/* text_run(pieces, names) -> (the first of a row of pieces that differ in one text, how many) */
-PyObject *text_run(PyObject *module, PyObject *const *args, Py_ssize_t count)
+static int begin(struct row *row, const char *piece, Py_ssize_t size, PyObject *names)
 {
-    if (count != 2 || !PyList_Check(args[0]) || !PyTuple_Check(args[1]))
-        return PyErr_Format(PyExc_TypeError, "text_run(list, tuple)");
-    Py_ssize_t start, stop, all = PyList_Size(args[0]), size, found = 0;
-    for (Py_ssize_t first = 0; first < all && first < LOOK_AT; first++) {
-        char *piece;
-        if (PyBytes_AsStringAndSize(PyList_GetItem(args[0], first), &piece, &size)) return NULL;
-        if (find_text(piece, size, args[1], &start, &stop)) {
-            found = alike(args[0], first, start, stop);
-            return found < 0 ? NULL : Py_BuildValue("(nn)", first, found);
+    *row = (struct row){piece, size, 0, 0, 1};
+    if (find_text(piece, size, names, &row->start, &row->stop) &&
+        !is_text(piece + row->start, row->stop - row->start))
+        row->start = 0;
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+/* The place behind the whole chunks; -1: an exception. */
+static Py_ssize_t take_chunks(const char *data, Py_ssize_t length, Py_ssize_t place, int64_t taken,
+                              PyObject *names, PyObject *pieces, PyObject *counts, int64_t **ends,
+                              size_t *all)
+{
+    struct row row = {0};
+    const char *at;
+    size_t room = 0;
+    for (Py_ssize_t size; (size = chunk_at(data + place, data + length, &at)) > 0; place += 2) {
+        place = at + size - data;
+        if (grow((void **)ends, &room, *all + 1, sizeof **ends)) {
+            PyErr_NoMemory();
+            return -1;
         }
-        if (PyErr_Occurred()) return NULL;
+        (*ends)[(*all)++] = taken + place;
+        if (is_of(&row, at, size)) {
+            row.count++;
+            continue;
+        }
+        if (row.count && append(counts, PyLong_FromSsize_t(row.count))) return -1;
+        if (begin(&row, at, size, names)) return -1;
+        if (append(pieces, PyBytes_FromStringAndSize(at, size))) return -1;
     }
-    return Py_BuildValue("(ii)", 0, 0);
+    return row.count && append(counts, PyLong_FromSsize_t(row.count)) ? -1 : place;
 }
 
-/* stamped(offsets, read_ends, read_us) -> (uint32 of each offset, how many different reads, the end
- * of the first of them, of the last) */
-PyObject *stamped(PyObject *module, PyObject *const *args, Py_ssize_t count)
+/* whole_chunks(data, place, taken, names) -> (the place behind them; the first of each row of chunks
+ * that differ in one text; how many it has; where each chunk ends, `taken` added, as int64). What is
+ * unusual, and the last chunk, is left alone. */
+PyObject *whole_chunks(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 3 || !PyList_Check(args[0]) || !PyList_Check(args[1]) || !PyList_Check(args[2]) ||
-        !PyList_Size(args[0]) || PyList_Size(args[1]) != PyList_Size(args[2]))
-        return PyErr_Format(PyExc_TypeError, "stamped(list, list, list)");
-    Py_ssize_t all = PyList_Size(args[0]), reads = PyList_Size(args[1]), read = -1, different = 0;
+    char *data;
+    Py_ssize_t length;
+    if (count != 4) return PyErr_Format(PyExc_TypeError, "four arguments");
+    if (PyBytes_AsStringAndSize(args[0], &data, &length)) return NULL;
+    Py_ssize_t place = PyLong_AsSsize_t(args[1]);
+    long long taken = PyLong_AsLongLong(args[2]);
+    if (PyErr_Occurred()) return NULL;
+    if (place < 0 || place > length || !PyTuple_Check(args[3]))
+        return PyErr_Format(PyExc_ValueError, "a place in the data, and a tuple of names");
+    int64_t *ends = NULL;
+    size_t all = 0;
+    PyObject *told = NULL, *pieces = PyList_New(0), *counts = PyList_New(0);
+    place = pieces && counts ? take_chunks(data, length, place, taken, args[3], pieces, counts, &ends, &all) : -1;
+    if (place >= 0)
+        told = Py_BuildValue("(nOOy#)", place, pieces, counts, ends ? (char *)ends : "",
+                             (Py_ssize_t)(all * sizeof *ends));
+    free(ends);
+    Py_XDECREF(pieces);
+    Py_XDECREF(counts);
+    return told;
+}
+
+static PyObject *stamp_all(const int64_t *offsets, Py_ssize_t all, PyObject *ends, PyObject *times_us)
+{
+    Py_ssize_t reads = PyList_Size(ends), read = -1, different = 0;
     long long end = -1, first = 0;
     uint32_t us = 0, *times = malloc(all * sizeof *times);
     if (!times) return PyErr_NoMemory();
     for (Py_ssize_t i = 0; i < all && !PyErr_Occurred(); i++) {
-        long long offset = PyLong_AsLongLong(PyList_GetItem(args[0], i));
-        if (end < offset || read < 0) {
+        if (end < offsets[i] || read < 0) {
             do {
                 if (++read == reads) {
                     free(times);
                     return PyErr_Format(PyExc_IndexError, "behind every read");
                 }
-                end = PyLong_AsLongLong(PyList_GetItem(args[1], read));
-            } while (end < offset && !PyErr_Occurred());
-            us = PyLong_AsUnsignedLong(PyList_GetItem(args[2], read));
+                end = PyLong_AsLongLong(PyList_GetItem(ends, read));
+            } while (end < offsets[i] && !PyErr_Occurred());
+            us = PyLong_AsUnsignedLong(PyList_GetItem(times_us, read));
             first = different++ ? first : end;
         }
         times[i] = us;
@@ -166,5 +176,23 @@ PyObject *stamped(PyObject *module, PyObject *const *args, Py_ssize_t count)
         told = Py_BuildValue("(y#nLL)", (char *)times, all * (Py_ssize_t)sizeof *times, different,
                              first, end);
     free(times);
+    return told;
+}
+
+/* stamped(offsets, read_ends, read_us) -> (uint32 of each offset, how many different reads, the end
+ * of the first of them, of the last); offsets are an array of int64 */
+PyObject *stamped(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    Py_buffer view;
+    if (count != 3 || !PyList_Check(args[1]) || !PyList_Check(args[2]) ||
+        PyList_Size(args[1]) != PyList_Size(args[2]))
+        return PyErr_Format(PyExc_TypeError, "stamped(array, list, list)");
+    if (PyObject_GetBuffer(args[0], &view, PyBUF_FORMAT | PyBUF_ND)) return NULL;
+    PyObject *told = NULL;
+    if (view.itemsize == 8 && view.format && *view.format == 'q' && view.len)
+        told = stamp_all(view.buf, view.len / 8, args[1], args[2]);
+    else
+        PyErr_SetString(PyExc_TypeError, "some offsets, of int64");
+    PyBuffer_Release(&view);
     return told;
 }

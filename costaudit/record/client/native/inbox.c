@@ -6,7 +6,7 @@
 
 enum { LONG_READS = 128 }; /* that wait: some is to be read when there is time */
 
-static int grow(void **block, size_t *room, size_t wanted, size_t size)
+int grow(void **block, size_t *room, size_t wanted, size_t size)
 {
     if (wanted <= *room) return 0;
     size_t new_room = wanted + wanted / 2 + 16;
@@ -30,8 +30,8 @@ static bool goes_on(Inbox *inbox, const char *data, size_t size)
         return false;
     const char *end = memmem(data, size, "\r\n\r\n", 4);
     const size_t length = sizeof coding - 1;
-    for (const char *at = data; end && at + length <= end; at++)
-        if (!strncasecmp(at, coding, length)) {
+    for (const char *at = data; end && (at = memmem(at, end - at, "\r\n", 2)); at += 2)
+        if (at + length <= end && !strncasecmp(at, coding, length)) {
             inbox->look = 0;
             return true;
         }

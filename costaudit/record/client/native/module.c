@@ -5,7 +5,6 @@ PyTypeObject *Inbox_type;
 
 static PyMethodDef functions[] = {
     {"whole_chunks", (PyCFunction)(void *)whole_chunks, METH_FASTCALL, NULL},
-    {"text_run", (PyCFunction)(void *)text_run, METH_FASTCALL, NULL},
     {"stamped", (PyCFunction)(void *)stamped, METH_FASTCALL, NULL},
     {0},
 };

@@ -30,6 +30,9 @@ typedef struct {
     char look; /* every read may end the answer */
 } Inbox;
 
+/* Room for so many things of a size; -1: no memory. */
+int grow(void **block, size_t *room, size_t wanted, size_t size);
+
 /* Stores a read. 1: the answer may be over; 0: it goes on; -1: no memory. */
 int inbox_take(Inbox *inbox, const char *data, size_t size, int64_t stamp, int64_t user);
 
@@ -41,7 +44,6 @@ static inline int64_t nanoseconds(const struct timespec *t)
 extern PyType_Spec Inbox_spec, Poller_spec;
 extern PyTypeObject *Inbox_type;
 PyObject *whole_chunks(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *text_run(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *stamped(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif
