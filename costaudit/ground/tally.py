@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 RELATIVE_ERROR = 1e-4  # of a folded value, at most
 _EXACT_BELOW = 10_000  # these stay exact for ever: folding them would save nothing
 _ROOM = 16_384  # different values kept exactly before the large ones are folded
+_FEW = 512
 _STEP = math.log1p(2 * RELATIVE_ERROR)  # a value is at most half a step from its bucket's middle
 
 
@@ -24,35 +25,39 @@ class Tally:
     values spread, not on how many there are: below 8 MB for values up to 2^32.
     """
 
-    __slots__ = ("_counts", "_limit", "folded")
+    __slots__ = ("_counts", "_few", "_limit", "folded")
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
+        self._few: list[int] = []  # came one by one, and are counted together
         self._limit = _ROOM
         self.folded = False
 
     def add(self, value: int, times: int = 1) -> None:
         """Count one value, `times` times."""
+        if times == 1:
+            self._few.append(value)
+            if len(self._few) >= _FEW:
+                self._count()
+            return
         self._counts[value] = self._counts.get(value, 0) + times
         if len(self._counts) > self._limit:
             self._fold()
 
     def add_all(self, values: Iterable[int]) -> None:
-        """Count many values at once; counted in C."""
+        """Count many values at once (of a mapping as often as it says); counted in C."""
         self._counts.update(values)
         if len(self._counts) > self._limit:
             self._fold()
 
     def absorb(self, other: Self) -> None:
         """Count all that `other` has counted."""
-        self._counts.update(other._counts)
         self._limit = max(self._limit, other._limit)
         self.folded = self.folded or other.folded
-        if len(self._counts) > self._limit:
-            self._fold()
+        self.add_all(other._count())
 
     def __len__(self) -> int:
-        return self._counts.total()
+        return self._count().total()
 
     def percentiles(self, shares: Iterable[float]) -> list[float]:
         """Linear-interpolated percentiles as in `stats.percentile`, each share from 0 to 1.
@@ -60,15 +65,22 @@ class Tally:
         Raises:
             ValueError: nothing was counted.
         """
-        if not self._counts:
+        counts = self._count()
+        if not counts:
             raise ValueError("percentile of nothing")
-        values = sorted(self._counts)
+        values = sorted(counts)
         ends = []  # how many counted values lie at or below
         total = 0
         for value in values:
-            total += self._counts[value]
+            total += counts[value]
             ends.append(total)
         return [_at(values, ends, share * (total - 1)) for share in shares]
+
+    def _count(self) -> Counter[int]:
+        if self._few:
+            self.add_all(self._few)
+            self._few.clear()
+        return self._counts
 
     def _fold(self) -> None:
         folded: Counter[int] = Counter()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EVENT_BYTES = 8_388_608  # a longer event is no output of a model
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r){2}")
+_SSE = Framing.SSE  # to look it up takes as long as a call
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -26,7 +27,7 @@ class Splitter:
     __slots__ = ("_blank", "_parts", "_size", "_sse")
 
     def __init__(self, framing: Framing) -> None:
-        self._sse = framing is Framing.SSE
+        self._sse = framing is _SSE
         self._blank = b"\n\n" if self._sse else b"\n"
         self._parts: list[bytes] = []  # behind the last separator
         self._size = 0
@@ -102,7 +103,7 @@ def payload(block: bytes, framing: Framing) -> bytes:
     SSE as in the WHATWG HTML standard, §9.2.6: `data` lines are joined by line feeds, the space
     after the colon is optional, lines that begin with a colon are comments. NDJSON: the line.
     """
-    if framing is not Framing.SSE:
+    if framing is not _SSE:
         return block.strip()
     if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
         return block[6:]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TOKENS_MAX = 2**16 - 1  # what an event's uint16 of tokens holds
 _UNTOLD = -1
+_DONE, _FINISH = Ending.DONE, Ending.FINISH  # to look one up takes as long as a call
 
 
 class Transcript:
@@ -117,13 +118,10 @@ class Transcript:
 
     def whole(self, *, ended: bool) -> bool:
         """Did the stream come to its own end? `ended`: its body did, by HTTP's rules."""
-        match self._dialect.ending:
-            case Ending.DONE:
-                return self.done
-            case Ending.FINISH:
-                return bool(self.finish_reason) or self.done
-            case Ending.EOF:
-                return ended
+        ending = self._dialect.ending
+        if ending is _DONE:
+            return self.done
+        return bool(self.finish_reason) or self.done if ending is _FINISH else ended
 
     def _tokens_of(self, chunk: Chunk) -> int:
         if chunk.tokens is not None:
@@ -134,16 +132,19 @@ class Transcript:
         return _UNTOLD
 
     def _note(self, chunk: Chunk) -> None:
-        self.done = self.done or chunk.done
-        self.error = self.error or chunk.error
-        self.finish_reason = chunk.finish_reason or self.finish_reason
+        if chunk.done:
+            self.done = True
+        if chunk.error:
+            self.error = self.error or chunk.error
+        if chunk.finish_reason:
+            self.finish_reason = chunk.finish_reason
         if chunk.prompt_tokens is not None:
             self.prompt_tokens = chunk.prompt_tokens
         if chunk.cached_tokens is not None:
             self.cached_tokens = chunk.cached_tokens
         if chunk.output_tokens is not None:
             self.output_tokens = chunk.output_tokens
-        if chunk.output_tokens is None and chunk.total_tokens is not None:
+        elif chunk.total_tokens is not None:
             self.output_tokens = max(self.output_tokens or 0, chunk.total_tokens)
 
 
