@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
-import ssl
-from http.client import HTTPException
+from typing import TYPE_CHECKING
 
 from costaudit.ground.errors import CostauditError, TargetError, UsageError
+
+if TYPE_CHECKING:
+    import ssl
 
 USUAL_PORTS = (
     "usual ports: 8000 vLLM, trtllm-serve, transformers, Triton, Dynamo; 30000 SGLang; 8080 TGI, "
@@ -21,6 +23,9 @@ API_KEY_HINT = "put the key into the environment variable COSTAUDIT_API_KEY"
 
 def unreachable(url: str, problem: Exception, timeout_s: float) -> CostauditError:
     """The error for a request that got no HTTP answer."""
+    import ssl  # both are loaded for failures alone: most servers answer
+    from http.client import HTTPException
+
     reason = getattr(problem, "reason", None)
     cause = reason if isinstance(reason, Exception) else problem
     where = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
@@ -42,6 +47,8 @@ def unreachable(url: str, problem: Exception, timeout_s: float) -> CostauditErro
 
 
 def _tls(where: str, cause: ssl.SSLError) -> TargetError:
+    import ssl
+
     if isinstance(cause, ssl.SSLCertVerificationError):
         return TargetError(
             f"the certificate of {where} is not trusted: {cause.verify_message}",
