@@ -5,23 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from costaudit.cli import (
-    catalogue,
-    compare,
-    diagnose,
-    doctor,
-    gate,
-    import_capture,
-    price,
-    profile,
-    report,
-    verify,
-    watch,
-)
 from costaudit.ground.errors import CostauditError
 
 EXIT_USAGE, EXIT_TARGET, EXIT_INTERRUPTED, EXIT_PIPE = 2, 4, 130, 141
@@ -31,6 +19,22 @@ Start with `costaudit profile demo`: it audits a small model with random weights
 _EXIT_CODES = """Exit codes: 0 done or passed, 1 budget broken, 2 usage or configuration,
 3 inconclusive, 4 target failed or unreachable, 5 nothing could be recorded, 130 interrupted."""
 
+# Where each command stands: its flags take as long to load as the rest of a short run.
+_COMMANDS = {
+    "profile": "profile.profile",
+    "report": "report.report",
+    "import": "import_capture.import_capture",
+    "gate": "gate.gate",
+    "diagnose": "diagnose.diagnose",
+    "watch": "watch.watch",
+    "compare": "compare.compare",
+    "verify": "verify.verify",
+    "price": "price.price",
+    "steps": "catalogue.steps",
+    "probes": "catalogue.probes",
+    "doctor": "doctor.doctor",
+}
+
 app = typer.Typer(
     help=_HELP,
     epilog=_EXIT_CODES,
@@ -38,18 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("profile")(profile.profile)
-app.command("report")(report.report)
-app.command("import")(import_capture.import_capture)
-app.command("gate")(gate.gate)
-app.command("diagnose")(diagnose.diagnose)
-app.command("watch")(watch.watch)
-app.command("compare")(compare.compare)
-app.command("verify")(verify.verify)
-app.command("price")(price.price)
-app.command("steps")(catalogue.steps)
-app.command("probes")(catalogue.probes)
-app.command("doctor")(doctor.doctor)
 
 
 @app.callback(invoke_without_command=True)
@@ -97,11 +89,22 @@ def run(arguments: list[str]) -> int:
 
 def _called(arguments: list[str]) -> int:
     """Typer's answer, except where it keeps Ctrl-C to itself."""
+    _load(arguments)
     code = app(arguments, prog_name="costaudit", standalone_mode=False, obj=arguments)
     sys.stdout.flush()
     if code == EXIT_INTERRUPTED:
         raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
+
+
+def _load(arguments: list[str]) -> None:
+    """The command that is named, once; all of them where none is, for the list of them."""
+    named = next((given for given in arguments if not given.startswith("-")), "")
+    loaded = {command.name for command in app.registered_commands}
+    for name in (named,) if named in _COMMANDS else _COMMANDS:
+        if name not in loaded:
+            module, _, function = _COMMANDS[name].partition(".")
+            app.command(name)(getattr(import_module(f"costaudit.cli.{module}"), function))
 
 
 def _complain(message: str, hint: str, code: int) -> int:

@@ -136,7 +136,7 @@ def raising(err: BaseException):
 )
 def test_every_error_has_its_exit_code(monkeypatch, capsys, err, code, says):
     monkeypatch.delenv("COSTAUDIT_DEBUG", raising=False)
-    monkeypatch.setattr(main, "app", raising(err))
+    monkeypatch.setattr(main, "_called", raising(err))
     assert main.run([]) == code
     out, said = capsys.readouterr()
     assert out == ""
@@ -146,7 +146,7 @@ def test_every_error_has_its_exit_code(monkeypatch, capsys, err, code, says):
 
 def test_the_traceback_is_there_for_who_asks(monkeypatch, capsys):
     monkeypatch.setenv("COSTAUDIT_DEBUG", "1")
-    monkeypatch.setattr(main, "app", raising(ZeroDivisionError("x / 0")))
+    monkeypatch.setattr(main, "_called", raising(ZeroDivisionError("x / 0")))
     assert main.run([]) == 4
     assert "Traceback" in capsys.readouterr().err
 
