@@ -78,15 +78,15 @@ class FakeEngine:
         return PreparedSteps(load=load, steps=steps, reset=lambda: None, run=run)
 
     def timed(self, run):
-        self.calls += 1
-        if self.fail_at is not None and self.calls >= self.fail_at:
-            raise self.failure
         self._due = 0.0
         began = time.perf_counter()
         run()
-        if not self._due:  # real work, such as a GEMM of the peaks
+        if not self._due:  # real work, such as a GEMM of the peaks, as often as its noise asks for
             real = time.perf_counter() - began
             return Timing(seconds=real, wall_s=real, clock="thread_time")
+        self.calls += 1
+        if self.fail_at is not None and self.calls >= self.fail_at:
+            raise self.failure
         if self.real_s:
             time.sleep(self.real_s)
         seconds = self._due * (1 + abs(self._random.gauss(0, self.noise_share)))

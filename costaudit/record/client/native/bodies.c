@@ -124,9 +124,9 @@ static Py_ssize_t take_chunks(const char *data, Py_ssize_t length, Py_ssize_t pl
     return row.count && append(counts, PyLong_FromSsize_t(row.count)) ? -1 : place;
 }
 
-/* whole_chunks(data, place, taken, names) -> (the place behind them; the first of each row of chunks
- * that differ in one text; how many it has; where each chunk ends, `taken` added, as int64). What is
- * unusual, and the last chunk, is left alone. */
+/* whole_chunks(data, place, taken, names) -> (the place behind them; the first of each row of
+ * chunks that differ in one text; how many it has; where each chunk ends, `taken` added, as int64).
+ * What is unusual, and the last chunk, is left alone. */
 PyObject *whole_chunks(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     char *data;
@@ -141,8 +141,9 @@ PyObject *whole_chunks(PyObject *module, PyObject *const *args, Py_ssize_t count
     int64_t *ends = NULL;
     size_t all = 0;
     PyObject *told = NULL, *pieces = PyList_New(0), *counts = PyList_New(0);
-    place = pieces && counts ? take_chunks(data, length, place, taken, args[3], pieces, counts, &ends, &all) : -1;
-    if (place >= 0)
+    if (pieces && counts)
+        place = take_chunks(data, length, place, taken, args[3], pieces, counts, &ends, &all);
+    if (pieces && counts && place >= 0)
         told = Py_BuildValue("(nOOy#)", place, pieces, counts, ends ? (char *)ends : "",
                              (Py_ssize_t)(all * sizeof *ends));
     free(ends);
@@ -151,7 +152,8 @@ PyObject *whole_chunks(PyObject *module, PyObject *const *args, Py_ssize_t count
     return told;
 }
 
-static PyObject *stamp_all(const int64_t *offsets, Py_ssize_t all, PyObject *ends, PyObject *times_us)
+static PyObject *stamp_all(const int64_t *offsets, Py_ssize_t all, PyObject *ends,
+                           PyObject *times_us)
 {
     Py_ssize_t reads = PyList_Size(ends), read = -1, different = 0;
     long long end = -1, first = 0;
