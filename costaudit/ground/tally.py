@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 RELATIVE_ERROR = 1e-4  # of a folded value, at most
 _EXACT_BELOW = 10_000  # these stay exact for ever: folding them would save nothing
 _ROOM = 16_384  # different values kept exactly before the large ones are folded
-_FEW = 512
+_FEW = 512  # values that came one by one, from which they are counted
 _STEP = math.log1p(2 * RELATIVE_ERROR)  # a value is at most half a step from its bucket's middle
 
 

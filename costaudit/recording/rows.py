@@ -75,7 +75,7 @@ class RequestRow:
     e2e_s: float | None
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: it would take thrice as long to make
+@dataclass(slots=True, kw_only=True)  # not frozen: to make one would take nearly thrice as long
 class Answer:
     """One request to a server and what came back, as it was seen.
 

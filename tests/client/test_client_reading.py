@@ -266,6 +266,34 @@ def test_a_run_of_events_alike_says_what_each_of_them_says(groups, dialect):
 
 
 @pytest.mark.usefixtures("either_wire")
+@pytest.mark.parametrize(
+    ("was", "beside"),
+    [
+        (b"", b""),
+        (b'"delta":{', b'"delta":{"role":"assistant",'),
+        (b"null", b'"length"'),
+        (b"}]}", b'}],"usage":{"completion_tokens":3,"prompt_tokens":5}}'),
+        (b"}]}", b'}],"error":{"message":"out of memory"}}'),
+        (b'"choices"', b'"choices":1,"choices"'),
+    ],
+)
+def test_what_a_row_says_beside_its_text_is_what_each_of_it_says(was, beside):
+    """Output that is counted as it runs, an end, an error: the first of them tells it for all."""
+    words = [f"{k} word" for k in range(60)]
+    pieces = [
+        plain(word, escape=raw).replace(was, beside, 1) if was else plain(word) for word in words
+    ]
+    rows = rows_of(OpenAIChat(), pieces)
+    assert rows.counts == [60]
+    at_once, one_by_one = Transcript(OpenAIChat()), Transcript(OpenAIChat())
+    at_once.read(rows)
+    for piece, end in zip(pieces, rows.ends, strict=True):
+        one_by_one.read(parts_of([piece], [end]))
+    for name in ("done", "error", "finish_reason", "output_tokens", "event_tokens", "_offsets"):
+        assert getattr(at_once, name) == getattr(one_by_one, name)
+
+
+@pytest.mark.usefixtures("either_wire")
 @pytest.mark.parametrize("words", [40, 90])
 def test_a_run_does_not_begin_within_an_event(words):
     """What came before it has no end yet: together they are one event, which nobody can read."""

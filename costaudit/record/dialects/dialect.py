@@ -1,6 +1,6 @@
 """What a wire format has to say: how a generation is asked for and how its events are read.
 
-Structs of msgspec, not dataclasses: some are made for each request, in a fifth of the time.
+Structs of msgspec, not dataclasses: some are made for each request, in a quarter of the time.
 """
 
 from __future__ import annotations
