@@ -1,15 +1,18 @@
 """How much slower is a loaded server while `costaudit diagnose` looks at it?
 
     python bench/diagnose_slowdown.py http://127.0.0.1:8000 --model NAME [--rounds 12] [--clients 8]
-    python bench/diagnose_slowdown.py --vllm                # the tests' own, on this CPU
+    python bench/diagnose_slowdown.py --vllm                # the tests' own, on one core
+    python bench/diagnose_slowdown.py --vllm --crowded      # on all: none is left for others
 
 Closed-loop clients keep the server busy. Rounds of equal length alternate in random pairs: one with
 a diagnosis running against the server, one without. Prints the ratio of generated tokens per second
 (with over without) and its 95 % interval by Student's t over the pairs' logarithms. The server's
 generated tokens are counted as they stream, by its own running usage. A look lasts as long as it
 does by default. It runs at the lowest priority, as if it were on another machine: what is measured
-is what being read costs the server. `--plain` gives it the usual priority, and so counts its own
-start-up of a second of a core too.
+is what being read costs the server. A server whose GPU computes has cores to spare for its front
+end; so has the vLLM that is started here, unless `--crowded` leaves none. `--plain` gives the look
+the usual priority, and so counts its own start-up of half a second of a core too. What a look
+itself takes of the CPU is printed beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import math
 import os
 import platform
 import random
+import resource
 import subprocess
 import sys
 import threading
@@ -105,6 +109,7 @@ def measured(url: str, asked: argparse.Namespace) -> dict[str, Any]:
     look = [sys.executable, "-m", "costaudit", "diagnose", url]
     look = look if asked.plain else ["nice", "-n", "19", *look]
     rng, pairs = random.Random(1), []
+    used_before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with Clients(url, asked.model, asked.clients) as clients:
         time.sleep(3)
         for _ in range(asked.rounds):
@@ -114,13 +119,17 @@ def measured(url: str, asked: argparse.Namespace) -> dict[str, Any]:
     logs = [math.log(with_it / without) for with_it, without in pairs]
     mean = sum(logs) / len(logs)
     half = stats.t.ppf(0.975, len(logs) - 1) * stats.sem(logs)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = used.ru_utime + used.ru_stime - used_before.ru_utime - used_before.ru_stime
     return {
         "tokens_per_s_with_over_without": round(math.exp(mean), 4),
         "low_95": round(math.exp(mean - half), 4),
         "high_95": round(math.exp(mean + half), 4),
+        "cpu_s_of_a_look": round(cpu_s / len(pairs), 3),
         "rounds_s": asked.seconds,
         "clients": asked.clients,
         "lowest_priority": not asked.plain,
+        "crowded": asked.crowded,
         "tokens_per_s": [[round(rate, 1) for rate in pair] for pair in pairs],
         "at": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
@@ -136,7 +145,8 @@ def target(asked: argparse.Namespace) -> Iterator[str]:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
     from parts import vllm_cpu  # noqa: PLC0415 - the tests' own server, where it is asked for
 
-    with vllm_cpu.serve() as server:
+    one_core = {**vllm_cpu.FOR_TESTS["environ"], "OMP_NUM_THREADS": "1"}
+    with vllm_cpu.serve(environ={} if asked.crowded else one_core) as server:
         asked.model = server.model
         yield server.base_url
 
@@ -147,6 +157,7 @@ def main() -> None:
     parser.add_argument("url", nargs="?")
     parser.add_argument("--model")
     parser.add_argument("--vllm", action="store_true", help="start the tests' vLLM and load that")
+    parser.add_argument("--crowded", action="store_true", help="that vLLM computes on every core")
     parser.add_argument("--rounds", type=int, default=12, help="pairs of rounds")
     parser.add_argument("--seconds", type=float, default=32.0, help="of one round")
     parser.add_argument("--clients", type=int, default=8)
@@ -155,6 +166,8 @@ def main() -> None:
     asked = parser.parse_args()
     if not asked.vllm and not (asked.url and asked.model):
         parser.error("a server and its --model, or --vllm")
+    if asked.crowded and not asked.vllm:
+        parser.error("--crowded is of the vLLM that --vllm starts")
     with target(asked) as url:
         found = measured(url, asked)
     if asked.json:
@@ -162,7 +175,8 @@ def main() -> None:
         return
     print(
         f"tokens per second with over without: {found['tokens_per_s_with_over_without']}"
-        f" (95 %: {found['low_95']} to {found['high_95']}, {asked.rounds} pairs)"
+        f" (95 %: {found['low_95']} to {found['high_95']}, {asked.rounds} pairs);"
+        f" a look took {found['cpu_s_of_a_look']} CPU seconds of its own"
     )
 
 

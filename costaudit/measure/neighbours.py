@@ -2,7 +2,9 @@
 
 A core that others use is one that server and client did not have. With all of it they could have
 been faster by at most (ours + theirs) / ours. Nor can more time be won than that in which some task
-waited for a core: a share w of it makes 1 / (1 - w) at most.
+waited for a core: a share w of it makes 1 / (1 - w) at most. Nor, where a server hardly uses its
+cores, more than the time that others ran or the hypervisor took: an answer waits for them one after
+the other, so a second of theirs is a second of its own at most.
 """
 
 from __future__ import annotations
@@ -52,8 +54,13 @@ class Neighbours:
             return 0.0
         busy = 1 - self.idle / self.cores
         waited = busy if self.waiting_share is None else self.waiting_share
-        by_others = min(self.others / ours, waited / max(1 - waited, 1e-3))
-        return by_others + self.steal / ours
+        by_others = min(self.others / ours, _gain(waited))
+        return min(by_others + self.steal / ours, _gain(min(self.others, waited) + self.steal))
+
+
+def _gain(lost_share: float) -> float:
+    """What is won, as a share of the speed, where this share of the time is lost no more."""
+    return lost_share / max(1 - lost_share, 1e-3)
 
 
 def neighbours(gauges: Sequence[Gauge], *, from_s: float, to_s: float) -> Neighbours | None:

@@ -198,6 +198,12 @@ def test_a_server_that_uses_little_is_not_slowed_by_cores_that_nobody_waited_for
     assert replay_doubt(recording) == ""
 
 
+def test_a_server_that_hardly_works_is_not_slowed_by_more_than_others_ran(recording):
+    replayed(recording)
+    crowded(recording, server=0.06, own=0.04, others=0.02, steal=0.04, idle=1.84, waiting_share=0.3)
+    assert replay_doubt(recording) == ""
+
+
 def test_without_the_kernel_s_word_a_busy_machine_is_a_crowded_one(recording):
     replayed(recording)
     crowded(recording, server=1.0, own=0.1, others=0.9, steal=0.0, idle=0.0)
