@@ -3,8 +3,10 @@
 The physical columns are fitted by `costaudit.whatif.solve`, as in the product, with beliefs learned
 from other groups. What is left (kernels that like some shapes, software versions, layouts) is
 smooth over load and shared by runs of one software and layout; a Gaussian process with constants
-learned from other groups describes it, enters the fit as the residuals' covariance, and corrects
-the prediction. Multiplied in as an exponential, the correction keeps every prediction positive.
+learned from other groups describes it and corrects the prediction. Multiplied in as an exponential,
+the correction keeps every prediction positive. The fit knows the size of what is left, against the
+widths of its beliefs, but not that it is correlated: predictions that are all too small are alike
+too, each off by all of it, and whitened by a covariance they would pass for a good fit.
 """
 
 from __future__ import annotations
@@ -154,9 +156,8 @@ def predict(known: Constants, runs: Arrays, spread: Floats, probes: NDArray[np.i
         [dict(zip(known.columns, row, strict=True)) for row in runs.columns[probes]],
         list(measured),
         beliefs,
-        strength=len(probes) ** -0.5,  # the beliefs' widths are standard deviations
+        strength=float(np.sqrt(np.mean(np.diag(between)) / len(probes))),
         draws=0,
-        covariance=between,
     )
     physical = runs.columns @ np.array([fitted.coefficients[name] for name in known.columns])
     left = np.log(measured / physical[probes])

@@ -42,7 +42,6 @@ def solve(
     strength: float,
     draws: int = DRAWS,
     seed: int = 0,
-    covariance: Floats | None = None,
 ) -> Solution:
     """Minimise ‖A·x/t - 1‖² + K·strength²·‖(x - centre)/width‖² over x ≥ 0.
 
@@ -50,8 +49,7 @@ def solve(
     Dividing by t makes every residual relative. The prior enters as further rows, so one bounded
     least-squares problem does it all. Each draw solves it again with noise of the size of the
     residuals on every right-hand side (randomise, then optimise): exact for a Gaussian
-    posterior, and never negative. Where the relative residuals are known to be correlated,
-    `covariance` (K by K) says so, and the residuals are whitened by it first.
+    posterior, and never negative.
     """
     import numpy as np
     from scipy.optimize import nnls
@@ -60,8 +58,9 @@ def solve(
     width = np.array([beliefs[name].width for name in names])
     centre = np.array([beliefs[name].centre for name in names])
     # In units of its width every coefficient is of order one: a well scaled system.
-    data, ones = _relative([[row[n] for n in names] for row in rows], seconds, covariance)
-    data, pull = data * width, strength * np.sqrt(len(ones))
+    values = np.array([[row[n] for n in names] for row in rows])
+    data = values / np.asarray(seconds, dtype=np.float64)[:, None] * width
+    ones, pull = np.ones(len(data)), strength * np.sqrt(len(data))
     system = np.vstack([data, pull * np.eye(len(names))])
     aim = np.concatenate([ones, pull * centre / width])
     best = nnls(system, aim)[0]
@@ -78,19 +77,6 @@ def solve(
 def load_solver() -> None:
     """Import what solves the bounded least squares; it takes half a second."""
     import scipy.optimize  # noqa: F401
-
-
-def _relative(
-    values: Sequence[Sequence[float]], seconds: Sequence[float], covariance: Floats | None
-) -> tuple[Floats, Floats]:
-    """The probes' rows over their seconds, and the ones they should come to; both whitened."""
-    import numpy as np
-
-    data = np.array(values) / np.asarray(seconds, dtype=np.float64)[:, None]
-    if covariance is None:
-        return data, np.ones(len(data))
-    whiten = np.linalg.inv(np.linalg.cholesky(covariance))
-    return whiten @ data, whiten.sum(axis=1)
 
 
 def _noise_share(data: Floats, ones: Floats, pull: float, best: Floats) -> float:

@@ -65,6 +65,21 @@ def test_what_is_left_out_does_not_teach(runs, known):
     assert moved
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_slower_machine_is_slower_in_every_precision(factor, runs, known):
+    """What all measured runs share is neither lost nor counted twice in the one left out."""
+    from serving.kriging import arrays_of, shares_of
+    from serving.leave_out import guesses
+
+    kind = kinds()["precision"]
+    mixed = [run for run in runs if run.group.startswith("qwen3.5-397b-a17b | b200")]
+    usual = shares_of(known, arrays_of(mixed, known.columns))[0]
+    shifted = [replace(r, seconds=factor * float(s)) for r, s in zip(mixed, usual, strict=True)]
+    found = guesses(kind, shifted, known)
+    assert len({guess.run.group for guess in found}) == 3
+    assert np.median([guess.error_share("calibrated") for guess in found]) < 0.1
+
+
 @pytest.mark.parametrize("name", ["tensor-parallel degree", "precision", "batch size"])
 def test_each_run_is_guessed_once_from_others_of_its_group(name, runs, known):
     from serving.leave_out import MIN_MEASURED, guesses

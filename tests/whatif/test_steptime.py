@@ -199,20 +199,3 @@ def test_one_device_has_no_link_to_price():
     found = fitted(probes(model), model)
     assert not {"link", "link_latency"} & set(found.coefficients)
     assert found.terms_s(decode_load(seqs=2, context_tokens=64))["link"] == 0
-
-
-def test_correlated_residuals_are_whitened():
-    import numpy as np
-
-    from costaudit.whatif.solve import Belief, solve
-
-    rows = [{"a": 1.0, "b": float(x)} for x in range(1, 7)]
-    seconds = [2.0 + 0.5 * row["b"] for row in rows]
-    seconds[0] *= 2  # one bad measurement, known to be bad
-    beliefs = {name: Belief(centre=1.0, width=1.0) for name in ("a", "b")}
-    doubt = np.diag([1e6, 1.0, 1.0, 1.0, 1.0, 1.0])
-    plain = solve(rows, seconds, beliefs, strength=1e-6, draws=0)
-    told = solve(rows, seconds, beliefs, strength=1e-6, draws=0, covariance=doubt)
-    assert told.coefficients["a"] == pytest.approx(2.0, rel=1e-3)
-    assert told.coefficients["b"] == pytest.approx(0.5, rel=1e-3)
-    assert abs(plain.coefficients["b"] - 0.5) > 0.05
