@@ -36,6 +36,7 @@ def bars(rows: Sequence[Row], python_peers: set[str]) -> list[Bar]:
     return [
         *_fidelity([row for row in ours if row.kind == "level"]),
         *_streams([row for row in ours if row.kind == "stream"]),
+        *_cpu(rows),
         *_costs(ours),
         *_ceilings(rows, python_peers),
     ]
@@ -66,11 +67,21 @@ def _streams(rows: Sequence[Row]) -> Iterator[Bar]:
         yield _at_most(f"{row.scene}: ITL p50 error", row.itl_p50_error_ms, ITL_P99_MS, "ms")
 
 
+def _cpu(rows: Sequence[Row]) -> Iterator[Bar]:
+    """The seconds of a machine, and what no machine decides: the Rust client's of the same run."""
+    most = {row.peer: row for row in rows if row.kind == "level" and row.streams == MOST_STREAMS}
+    if OURS not in most:
+        return
+    ours, rust = most[OURS].cpu_s_per_1k_tokens, RUST in most and most[RUST].cpu_s_per_1k_tokens
+    what = f"{most[OURS].scene}: CPU per 1,000 tokens, start-up included"
+    yield _at_most(what, ours, CPU_S_PER_1K, "s")
+    times = ours / rust if ours is not None and rust else None
+    yield _at_most(f"{what}, over the Rust client", times, TIMES_RUST, "times")
+
+
 def _costs(rows: Sequence[Row]) -> Iterator[Bar]:
     for row in rows:
         if row.kind == "level" and row.streams == MOST_STREAMS:
-            what = f"{row.scene}: CPU per 1,000 tokens, start-up included"
-            yield _at_most(what, row.cpu_s_per_1k_tokens, CPU_S_PER_1K, "s")
             yield _at_most(f"{row.scene}: peak memory", row.peak_rss_mb, RSS_MB, "MB")
     fixed = [row.fixed_s for row in rows if row.kind == "level" and row.fixed_s is not None]
     yield _at_most("fixed time of a rung", max(fixed, default=None), FIXED_S, "s")

@@ -149,6 +149,20 @@ def test_bars_are_met_missed_or_not_known():
     assert verdicts([row(connections=65)])["as many connections as streams"] is False
 
 
+def test_the_cost_is_compared_with_the_rust_client_of_the_same_run():
+    def at(peer, cpu_s, **known):
+        most = {"scene": "512 streams", "streams": 512, "connections": 512, "asked": 1536}
+        return row(peer, cpu_s_per_1k_tokens=cpu_s, received=1536, **{**most, **known})
+
+    what = "512 streams: CPU per 1,000 tokens, start-up included"
+    slow = verdicts([at("costaudit", 0.02, peak_rss_mb=40.0), at("vllm-rust", 0.03)])
+    assert slow[f"{what} ≤ 0.016 s"] is False
+    assert slow[f"{what}, over the Rust client ≤ 1 times"] is True
+    alone = verdicts([at("costaudit", 0.01)])
+    assert alone[f"{what} ≤ 0.016 s"] is True
+    assert alone[f"{what}, over the Rust client ≤ 1 times"] is None
+
+
 def test_the_ceiling_is_compared_with_the_best_of_others():
     from contest.scenes import ONE_WRITE
 
