@@ -104,5 +104,6 @@ def test_a_server_that_breaks_in_the_middle_still_gives_what_was_read(tmp_path):
     assert code == 4
     assert "idle" in out
     assert "it stopped answering: " in out
-    assert said[0].startswith("costaudit: the server stopped answering: ")
+    errors = [line for line in said if "reading metrics" not in line]  # progress, where it takes long
+    assert errors[0].startswith("costaudit: the server stopped answering: ")
     assert len(list((tmp_path / "b").glob("*.prom"))) == 5
