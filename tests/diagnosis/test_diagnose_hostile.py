@@ -104,6 +104,7 @@ def test_a_server_that_breaks_in_the_middle_still_gives_what_was_read(tmp_path):
     assert code == 4
     assert "idle" in out
     assert "it stopped answering: " in out
-    errors = [line for line in said if "reading metrics" not in line]  # progress, where it takes long
+    # Where it takes long, lines of progress come before.
+    errors = [line for line in said if "reading metrics" not in line]
     assert errors[0].startswith("costaudit: the server stopped answering: ")
     assert len(list((tmp_path / "b").glob("*.prom"))) == 5
