@@ -72,7 +72,8 @@ def _cpu(rows: Sequence[Row]) -> Iterator[Bar]:
     most = {row.peer: row for row in rows if row.kind == "level" and row.streams == MOST_STREAMS}
     if OURS not in most:
         return
-    ours, rust = most[OURS].cpu_s_per_1k_tokens, RUST in most and most[RUST].cpu_s_per_1k_tokens
+    ours = most[OURS].cpu_s_per_1k_tokens
+    rust = most[RUST].cpu_s_per_1k_tokens if RUST in most else None
     what = f"{most[OURS].scene}: CPU per 1,000 tokens, start-up included"
     yield _at_most(what, ours, CPU_S_PER_1K, "s")
     times = ours / rust if ours is not None and rust else None
